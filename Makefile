@@ -1,0 +1,22 @@
+.PHONY: setup demo check test bench lock
+
+setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
+	@scripts/setup
+
+demo: setup       ## the main job from nothing, in a lab on this machine
+	@.venv/bin/reconcile demo
+
+check: setup      ## format, lint, types, import contracts
+	@.venv/bin/ruff format --check .
+	@.venv/bin/ruff check .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports
+
+test: setup check ## every test
+	@.venv/bin/pytest
+
+bench: setup      ## the numbers of the README
+	@.venv/bin/python -m benchmarks
+
+lock:             ## pin the dependencies anew
+	@scripts/lock

@@ -1,0 +1,1 @@
+"""One file per service type: spec → resources, and how it initialises. Found by file name."""
