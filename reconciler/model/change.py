@@ -1,0 +1,45 @@
+"""What would be done, and why: the reason is a value, so that people and tests read the same words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reconciler.model.address import ResourceId
+from reconciler.model.resource import Owner
+from reconciler.model.value import Path, Value
+
+Action = Literal["keep", "create", "adopt", "update", "replace", "delete", "forget", "move", "hold", "refuse"]
+
+HARMLESS: frozenset[Action] = frozenset({"keep"})
+STILL: frozenset[Action] = frozenset({"keep", "hold", "refuse"})  # nothing is done about these
+
+
+@dataclass(frozen=True, slots=True)
+class FieldChange:
+    """One field's way from *before* (live; None: absent) to *after* (declared; None: to be removed)."""
+
+    path: Path
+    before: Value
+    after: Value
+    secret: bool = False
+    drift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What would happen to one resource. *stack* is who runs it; *live_id* what it happens to; *needs* what has to be done before it."""
+
+    id: ResourceId
+    action: Action
+    owner: Owner
+    reason: str
+    stack: str
+    fields: tuple[FieldChange, ...] = ()
+    impact: str = ""
+    live_id: str = ""
+    needs: frozenset[ResourceId] = frozenset()
+
+    @property
+    def acts(self) -> bool:
+        return self.action not in STILL

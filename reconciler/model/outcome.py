@@ -1,0 +1,36 @@
+"""How a piece of work ended, or why it has not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """It is as declared."""
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """Under way; *until* says what for, in words that follow "waiting until"."""
+
+    until: str
+
+
+@dataclass(frozen=True, slots=True)
+class Blocked:
+    """Cannot start before *by* is done."""
+
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """Refused by the world; *retryable* when the next pass may succeed."""
+
+    message: str
+    retryable: bool = False
+
+
+Outcome: TypeAlias = Done | Waiting | Blocked | Failed

@@ -1,0 +1,38 @@
+"""What git says should be."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+from reconciler.model.address import ResourceId
+from reconciler.model.origin import Origin
+from reconciler.model.value import Fields
+
+Owner = Literal["engine", "members", "sessions"]
+Removal = Literal["delete", "retain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A declared thing.
+
+    *stack* names the stack that declares it (a service's name, or `-`). *needs* are created before it and deleted after it.
+    *owner* is who makes it so. *removal* is what happens when its spec goes: `retain` keeps the live thing and forgets it.
+    *shared* means that one made by others serves as it is.
+    """
+
+    id: ResourceId
+    fields: Fields
+    stack: str
+    needs: frozenset[ResourceId] = frozenset()
+    owner: Owner = "engine"
+    removal: Removal = "delete"
+    shared: bool = False
+    origin: Origin = field(default_factory=lambda: Origin(""))
+    origins: MappingProxyType[str, Origin] = field(default_factory=lambda: MappingProxyType({}), compare=False)  # of single fields, by name
+
+    def where(self, name: str) -> Origin:
+        """The place in git that a message about field *name* should show."""
+        return self.origins.get(name, self.origin)
