@@ -13,10 +13,9 @@ ReconcilerError(message, hint)
 
 from __future__ import annotations
 
-
 from collections.abc import Iterable
 
-    from reconciler.model.origin import Fault
+from reconciler.model.origin import Fault
 
 
 class ReconcilerError(Exception):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Literal
 
 from reconciler.model.address import ResourceId
@@ -31,7 +31,7 @@ class Resource:
     removal: Removal = "delete"
     shared: bool = False
     origin: Origin = field(default_factory=lambda: Origin(""))
-    origins: MappingProxyType[str, Origin] = field(default_factory=lambda: MappingProxyType({}), compare=False)  # of single fields, by name
+    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)  # of single fields, by name
 
     def where(self, name: str) -> Origin:
         """The place in git that a message about field *name* should show."""

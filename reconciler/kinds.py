@@ -1,0 +1,150 @@
+"""The two extension points, and how they are found: a kind is one file of `providers/kinds`, a service type one file of `stacks`."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from pydantic import BaseModel
+
+from reconciler.model.environment import Environment
+from reconciler.model.observation import Observation, Scope
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.model.value import Fields, Value
+from reconciler.ports import Cloud, Cluster, Payload
+
+Effect = Literal["update", "replace", "refuse"]
+
+
+@dataclass(frozen=True, slots=True)
+class FieldPolicy:
+    """How one declared field is compared and what a difference means.
+
+    *canonical* maps both sides to what is compared (a quantity to its number, a name to lower case). *effect* is asked with (before, after)
+    and may refuse with *why*, a sentence such as "a volume cannot shrink". *sensitive* values are never shown.
+    """
+
+    canonical: Callable[[Value], Value] | None = None
+    effect: Callable[[Value, Value], Effect] | Effect = "update"
+    why: str = ""
+    sensitive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What a kind may read from: the ports, with reading credentials."""
+
+    cloud: Cloud
+    cluster: Cluster
+    environment: Environment
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One bulk read of a kind, independent of the others: run side by side, failing alone."""
+
+    scope: Scope
+    read: Callable[[Sources], Iterator[Observation]]
+
+
+class Kind(Protocol):
+    """A kind of thing: how it is read in bulk, seen, compared and declared to the engine."""
+
+    @property
+    def name(self) -> str:
+        """The first word of its addresses."""
+        ...
+
+    @property
+    def ours(self) -> bool:
+        """Whether a live thing of it that nothing declares is ours to delete by its marks alone."""
+        ...
+
+    def readings(self, environment: Environment) -> Iterable[Reading]: ...
+
+    def view(self, payload: Payload, environment: str) -> Observation:
+        """An API's payload as an observation; pure."""
+        ...
+
+    def policy(self, resource: Resource, path: tuple[str, ...]) -> FieldPolicy:
+        """How the field at *path* (list items left out) is compared."""
+        ...
+
+    def list_key(self, resource: Resource, path: tuple[str, ...]) -> str:
+        """The key by which the items of the list at *path* are matched; "" where the list is one value, "=" where it is a set."""
+        ...
+
+    def terraform_type(self, resource_name: str) -> str:
+        """The type that Terraform's plan format has for it."""
+        ...
+
+    def declare(self, resource: Resource, fields: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
+        """Register one Pulumi resource with *fields* (Refs already outputs); returns its attributes as outputs, by name."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class MemberPlan:
+    """One member of a service as its type lays it out."""
+
+    name: str
+    ordinal: int
+    zone: str
+    set_name: str  # the StatefulSet whose Pod it is
+
+
+Check = tuple[str, str, str]  # field path in the spec ("options.heap"), what is wrong, hint
+
+
+class NoOptions(BaseModel, frozen=True, extra="forbid"):
+    """For types that have none."""
+
+
+def _nothing_to_check(_service: Service, _environment: Environment) -> Iterable[Check]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceType:
+    """A service type: what `SERVICE` of a file of `stacks` holds.
+
+    *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
+    options' model cannot. *order* is how its members restart, given their names.
+    """
+
+    name: str
+    level: Literal["full", "rendered"]
+    versions: tuple[str, ...]
+    resources: Callable[[Service, Environment], tuple[Resource, ...]]
+    members: Callable[[Service, Environment], tuple[MemberPlan, ...]]
+    options: type[BaseModel] = NoOptions
+    check: Callable[[Service, Environment], Iterable[Check]] = _nothing_to_check
+    order: Callable[[tuple[str, ...]], tuple[str, ...]] = field(default=lambda names: tuple(reversed(names)))
+
+    @property
+    def default_version(self) -> str:
+        return self.versions[0]
+
+
+def discover(package: str) -> dict[str, Any]:
+    """Every module of *package* by file name; imports them, so call it only where they are needed."""
+    root = importlib.import_module(package)
+    names = sorted(entry.name for entry in pkgutil.iter_modules(root.__path__) if not entry.name.startswith("_"))
+    return {name: importlib.import_module(f"{package}.{name}") for name in names}
+
+
+def service_types(package: str = "stacks") -> dict[str, ServiceType]:
+    """The service types by name."""
+    return {module.SERVICE.name: module.SERVICE for module in discover(package).values()}
+
+
+def kinds(package: str = "providers.kinds") -> dict[str, Kind]:
+    """The kinds by the first word of their addresses."""
+    return {module.KIND.name: module.KIND for module in discover(package).values()}
+
+
+__all__ = ["Check", "Fields", "Kind", "MemberPlan", "NoOptions", "Reading", "ServiceType", "Sources", "discover", "kinds", "service_types"]

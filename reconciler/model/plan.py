@@ -1,0 +1,75 @@
+"""A plan: the changes of a revision, in the order in which they are shown and done, and the digest that a reviewer approves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from reconciler.model.change import Change
+from reconciler.model.origin import Revision
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentsSummary:
+    """How the components of one configuration stand; *layers* are the indexes that somebody still needs."""
+
+    configuration: str
+    total: int
+    pending: int
+    failed: int
+    configured: int
+    layers: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Drift:
+    """A field whose live value left what was declared and applied, without a commit saying so."""
+
+    address: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Falsy when nothing is to be done. *changes* holds keeps too; *digest* covers tree, environment and the changes with their values."""
+
+    revision: Revision
+    changes: tuple[Change, ...]
+    digest: str
+    components: tuple[ComponentsSummary, ...] = ()
+    drift: tuple[Drift, ...] = ()
+    fingerprint: str = ""
+    known: int = field(default=0, compare=False)  # live things of ours when it was made: what a guard's share is of
+
+    def __bool__(self) -> bool:
+        return any(change.action != "keep" for change in self.changes) or any(c.pending or c.failed for c in self.components)
+
+    def __iter__(self) -> Iterator[Change]:
+        return iter(self.changes)
+
+    @property
+    def acting(self) -> tuple[Change, ...]:
+        return tuple(change for change in self.changes if change.acts)
+
+    @property
+    def summary(self) -> Counter[str]:
+        """How often each word of the footer applies: import, add, change, destroy, forget, hold, refuse, keep."""
+        counts: Counter[str] = Counter()
+        for change in self.changes:
+            counts.update(_COUNTS_AS[change.action])
+        return counts
+
+
+_COUNTS_AS: dict[str, tuple[str, ...]] = {
+    "create": ("add",),
+    "adopt": ("import",),
+    "update": ("change",),
+    "move": ("change",),
+    "replace": ("add", "destroy"),
+    "delete": ("destroy",),
+    "forget": ("forget",),
+    "hold": ("hold",),
+    "refuse": ("refuse",),
+    "keep": ("keep",),
+}

@@ -1,0 +1,140 @@
+"""The seams to the outside, by noun. Adapters in `providers/` implement them; the core and the tests see nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from reconciler.model.address import ResourceId
+from reconciler.model.change import Change
+from reconciler.model.origin import Revision
+from reconciler.model.outcome import Outcome
+from reconciler.model.resource import Resource
+
+Payload = Mapping[str, Any]  # as the world sends it; lives only until it is projected
+
+
+class Specs(Protocol):
+    """The specs of a commit, out of git's objects."""
+
+    def read(self, environment: str) -> tuple[Revision, Mapping[str, bytes]]: ...
+
+    def environments(self) -> tuple[str, ...]: ...
+
+
+class Cloud(Protocol):
+    """AWS, by the operations of its API. Errors are ProviderError, TransientError where waiting may help; throttling is waited out."""
+
+    def pages(self, service: str, operation: str, **arguments: Any) -> Iterator[Payload]:
+        """Every page of a listing operation, in order."""
+        ...
+
+    def call(self, service: str, operation: str, **arguments: Any) -> Payload:
+        """One call, such as `call("ec2", "attach_network_interface", …)`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectKind:
+    """A kind of Kubernetes object and where the API serves it."""
+
+    api_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+
+class Cluster(Protocol):
+    """Kubernetes. Errors are ProviderError (with `status`, the HTTP code), TransientError where waiting may help."""
+
+    def list(self, kind: ObjectKind, *, namespace: str = "", selector: str = "") -> Iterator[Payload]:
+        """Every object (of all namespaces where *namespace* is ""), read in chunks."""
+        ...
+
+    def get(self, kind: ObjectKind, name: str, *, namespace: str = "") -> Payload | None: ...
+
+    def create(self, kind: ObjectKind, body: Payload) -> Payload | None:
+        """The created object; None where one of its name exists already."""
+        ...
+
+    def replace(self, kind: ObjectKind, body: Payload) -> Payload | None:
+        """Compare-and-set by the body's resourceVersion; None where another writer came first."""
+        ...
+
+    def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
+        """A JSON merge patch."""
+        ...
+
+    def delete(
+        self, kind: ObjectKind, name: str, *, namespace: str = "", propagation: Literal["Background", "Foreground"] = "Background"
+    ) -> bool:
+        """False where there was nothing to delete."""
+        ...
+
+    def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:
+        """The lines of a container's log so far."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class StackRun:
+    """One run of the engine over one stack: everything the stack declares, what the plan says of it, and what a person lets pass."""
+
+    revision: Revision
+    stack: str
+    resources: tuple[Resource, ...]
+    changes: tuple[Change, ...]
+    attributes: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)  # of live things that other stacks or people made
+
+
+Progress = Callable[[str, Literal["start", "done", "failed"], str], None]  # address, what happened, words
+
+
+class Engine(Protocol):
+    """What applies a stack. It never does more than the run's changes say: a preview that is worse stops that stack."""
+
+    def up(self, run: StackRun, progress: Progress) -> Mapping[ResourceId, Outcome]: ...
+
+    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
+        """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
+        ...
+
+
+class Leases(Protocol):
+    """Who may act: a compare-and-set on a Lease, with a heartbeat while it is held."""
+
+    def hold(self, name: str, *, duration: float) -> Lease: ...
+
+
+class Lease(Protocol):
+    """A held lease; `lost` is true once another holder has taken it."""
+
+    @property
+    def lost(self) -> bool: ...
+
+    def release(self) -> None: ...
+
+
+class Resolver(Protocol):
+    """Asks DNS as a client in the environment would."""
+
+    def addresses(self, name: str) -> tuple[str, ...]: ...
+
+
+class Clock(Protocol):
+    """Time: *now* in seconds since the epoch, for people; *monotonic* for waits."""
+
+    def now(self) -> float: ...
+
+    def monotonic(self) -> float: ...
+
+    def sleep(self, seconds: float) -> None: ...
+
+
+class History(Protocol):
+    """What was applied when, newest first."""
+
+    def record(self, revision: Revision, action: str, summary: Mapping[str, int], result: str) -> None: ...
+
+    def entries(self, environment: str, limit: int) -> Iterable[Mapping[str, Any]]: ...

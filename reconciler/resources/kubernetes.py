@@ -1,0 +1,83 @@
+"""The Kubernetes side: an object is its manifest, marked; its address names kind, namespace and name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from reconciler.model.address import SHARED, ResourceId
+from reconciler.model.environment import Environment
+from reconciler.model.origin import Origin
+from reconciler.model.resource import Removal, Resource
+from reconciler.ports import ObjectKind
+from reconciler.resources import marks
+
+KINDS: dict[str, ObjectKind] = {
+    kind.kind: kind
+    for kind in (
+        ObjectKind("v1", "Namespace", "namespaces", namespaced=False),
+        ObjectKind("v1", "Service", "services"),
+        ObjectKind("v1", "ConfigMap", "configmaps"),
+        ObjectKind("v1", "Secret", "secrets"),
+        ObjectKind("v1", "ServiceAccount", "serviceaccounts"),
+        ObjectKind("v1", "PersistentVolume", "persistentvolumes", namespaced=False),
+        ObjectKind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+        ObjectKind("apps/v1", "StatefulSet", "statefulsets"),
+        ObjectKind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
+        ObjectKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+        ObjectKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False),
+    )
+}
+OBSERVED = tuple(kind for kind in KINDS.values() if kind.kind not in {"Secret"})  # what stacks declare; secrets never are
+NODE = ObjectKind("v1", "Node", "nodes", namespaced=False)
+POD = ObjectKind("v1", "Pod", "pods")
+JOB = ObjectKind("batch/v1", "Job", "jobs")
+LEASE = ObjectKind("coordination.k8s.io/v1", "Lease", "leases")
+ATTACHMENT = ObjectKind("storage.k8s.io/v1", "VolumeAttachment", "volumeattachments", namespaced=False)
+
+
+def object_id(environment: str, stack: str, kind: str, namespace: str, name: str) -> ResourceId:
+    """The id of an object; cluster-wide ones have the namespace `-`."""
+    return ResourceId("kubernetes", environment, stack, f"{kind}/{namespace or '-'}/{name}")
+
+
+def claimed(
+    environment: Environment,
+    stack: str,
+    manifest: Mapping[str, Any],
+    *,
+    needs: Iterable[ResourceId] = (),
+    removal: Removal = "delete",
+    origin: Origin | None = None,
+) -> Resource:
+    """*manifest* as a resource, with our labels, the address annotation and `pulumi.com/skipAwait` laid over it."""
+    kind, metadata = manifest["kind"], dict(manifest["metadata"])
+    id = object_id(environment.name, stack, kind, metadata.get("namespace", ""), metadata["name"])
+    metadata["labels"] = {**metadata.get("labels", {}), **marks.labels(environment.name, stack)}
+    metadata["annotations"] = {**metadata.get("annotations", {}), marks.ADDRESS: str(id)}
+    fields = {**manifest, "metadata": metadata}
+    return Resource(id, fields, stack, needs=frozenset(needs), removal=removal, origin=origin or environment.origin)
+
+
+def storage_class(environment: Environment) -> Resource:
+    """The environment's own class: claims wait for their Pod, volumes can grow, nothing is provisioned or deleted by it."""
+    manifest = {
+        "apiVersion": "storage.k8s.io/v1",
+        "kind": "StorageClass",
+        "metadata": {"name": class_name(environment)},
+        "provisioner": "ebs.csi.aws.com",
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "reclaimPolicy": "Retain",
+        "allowVolumeExpansion": True,
+    }
+    return claimed(environment, SHARED, manifest)
+
+
+def class_name(environment: Environment) -> str:
+    return f"reconciler-{environment.name}"
+
+
+def namespace(environment: Environment, name: str) -> Resource:
+    """A namespace that the environment's services use; kept when nobody declares it any more, and `default` never declared."""
+    manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+    return claimed(environment, SHARED, manifest, removal="retain")
