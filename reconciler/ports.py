@@ -66,9 +66,7 @@ class Cluster(Protocol):
         """A JSON merge patch."""
         ...
 
-    def delete(
-        self, kind: ObjectKind, name: str, *, namespace: str = "", propagation: Literal["Background", "Foreground"] = "Background"
-    ) -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
         """False where there was nothing to delete."""
         ...
 

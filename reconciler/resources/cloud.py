@@ -1,6 +1,7 @@
 """The AWS side: volumes, interfaces, addresses, the hosted zone and its records.
 
-Attributes that a Ref can name: volume `id`, `zone` · interface `id`, `private_ip`, `mac_address`, `zone` · address `id`, `public_ip` · zone `zone_id`.
+Attributes that a Ref can name: volume `id`, `zone` · interface `id`, `private_ip`, `mac_address`, `zone` ·
+address `id`, `public_ip` · zone `zone_id`.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ def hosted_zone(environment: Environment) -> Resource:
 
 
 def volume(service: Service, environment: Environment, member: str, name: str, zone: str) -> Resource:
-    """An EBS volume of a member. Fields: size ("100Gi"), type, zone, encrypted, iops, throughput, kms_key, tags. Kept when its spec goes."""
+    """A member's EBS volume: size ("100Gi"), type, zone, encrypted, iops, throughput, kms_key, tags. Kept when its spec goes."""
     spec: VolumeSpec = service.volumes[name]
     id = ResourceId("volume", environment.name, service.name, f"{member}/{name}")
     optional = {"iops": spec.iops, "throughput": spec.throughput, "kms_key": spec.kms_key}

@@ -28,7 +28,8 @@ KINDS: dict[str, ObjectKind] = {
         ObjectKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False),
     )
 }
-OBSERVED = tuple(kind for kind in KINDS.values() if kind.kind not in {"Secret"})  # what stacks declare; secrets never are
+OBSERVED = tuple(kind for kind in KINDS.values() if kind.kind != "Secret")  # what stacks declare; secrets never are
+SKIP_AWAIT = "pulumi.com/skipAwait"  # readiness is judged by `members`; the engine would wait for Pods that wait for us
 NODE = ObjectKind("v1", "Node", "nodes", namespaced=False)
 POD = ObjectKind("v1", "Pod", "pods")
 JOB = ObjectKind("batch/v1", "Job", "jobs")
@@ -50,11 +51,11 @@ def claimed(
     removal: Removal = "delete",
     origin: Origin | None = None,
 ) -> Resource:
-    """*manifest* as a resource, with our labels, the address annotation and `pulumi.com/skipAwait` laid over it."""
+    """*manifest* as a resource, with our labels and annotations laid over it."""
     kind, metadata = manifest["kind"], dict(manifest["metadata"])
     id = object_id(environment.name, stack, kind, metadata.get("namespace", ""), metadata["name"])
     metadata["labels"] = {**metadata.get("labels", {}), **marks.labels(environment.name, stack)}
-    metadata["annotations"] = {**metadata.get("annotations", {}), marks.ADDRESS: str(id)}
+    metadata["annotations"] = {**metadata.get("annotations", {}), marks.ADDRESS: str(id), SKIP_AWAIT: "true"}
     fields = {**manifest, "metadata": metadata}
     return Resource(id, fields, stack, needs=frozenset(needs), removal=removal, origin=origin or environment.origin)
 
