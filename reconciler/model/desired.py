@@ -1,0 +1,34 @@
+"""What a commit declares for one environment, whole and checked: everything after `load` starts from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from reconciler.model.address import ResourceId
+    from reconciler.model.component import Components
+    from reconciler.model.configuration import Configuration, Source
+    from reconciler.model.environment import Environment
+    from reconciler.model.origin import Revision
+    from reconciler.model.resource import Resource
+    from reconciler.model.service import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """The desired state. Services are in the order of their names; Components stay ranges."""
+
+    environment: Environment
+    revision: Revision
+    services: tuple[Service, ...] = ()
+    resources: Mapping[ResourceId, Resource] = field(default_factory=dict)
+    configurations: Mapping[str, Configuration] = field(default_factory=dict)
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    components: tuple[Components, ...] = ()
+
+    def service(self, name: str) -> Service | None:
+        """The service of that name; None where none is declared."""
+        return next((service for service in self.services if service.name == name), None)

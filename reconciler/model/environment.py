@@ -1,0 +1,145 @@
+"""The Environment document: where its services live, and how the reconciler reaches it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from reconciler.model.document import Flag, Named, Names, NotEmpty, Part, Positive, Text, Whole
+from reconciler.model.duration import Duration
+from reconciler.model.quantity import Quantity
+
+Policy = Literal["automatic", "creations", "approval"]
+
+
+class Aws(Part):
+    """Account and network. Without *region* it is that of the first zone."""
+
+    region: Text | None = None
+    endpoint: Text | None = None
+    profile: Text | None = None
+    role_arn: Text | None = None
+    vpc: Text | None = None
+    subnets: dict[str, Text] = Field(default_factory=dict)  # by zone
+    security_groups: Names = ()
+    tags: dict[str, str] = Field(default_factory=dict)
+
+
+class Dns(Part):
+    """The hosted zone that records are written to."""
+
+    zone: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = "db.internal"
+    private: Flag = True
+    ttl: Duration = Duration.parse("5s")
+
+
+class Kubernetes(Part):
+    """The cluster, and the namespace of what services do not place themselves."""
+
+    context: Text | None = None
+    kubeconfig: Text | None = None
+    namespace: Text = "default"
+
+
+class EngineSettings(Part):
+    """How the Pulumi engine runs, and what its plugins use to write. Without *backend* its checkpoints lie beside the store."""
+
+    backend: Text | None = None
+    secrets_provider: Text = "passphrase"
+    parallel: Positive = 8
+    allow: Names = ()
+    role_arn: Text | None = None
+    profile: Text | None = None
+    kubeconfig: Text | None = None
+    context: Text | None = None
+
+
+class MembersSettings(Part):
+    """What the members role uses: records that follow Pods, attachments, marks."""
+
+    role_arn: Text | None = None
+    profile: Text | None = None
+    kubeconfig: Text | None = None
+    context: Text | None = None
+
+
+class Ssh(Part):
+    """How sessions reach hosts."""
+
+    user: Text
+    key_secret: Text
+    known_hosts_secret: Text | None = None
+    ca_secret: Text | None = None
+
+
+class ComputeResources(Part):
+    """What a container asks for and may have."""
+
+    requests: dict[str, Quantity] = Field(default_factory=dict)
+    limits: dict[str, Quantity] = Field(default_factory=dict)
+
+    def manifest(self) -> dict[str, dict[str, str]]:
+        """As a container's manifest writes it, without what is empty."""
+        pairs = {"requests": self.requests, "limits": self.limits}
+        return {name: {key: str(amount) for key, amount in amounts.items()} for name, amounts in pairs.items() if amounts}
+
+
+class Sessions(Part):
+    """How Ansible sessions run."""
+
+    executor: Literal["kubernetes", "local"] = "kubernetes"
+    image: Text = "reconciler/session:0.1"
+    service_account: Text | None = None
+    resources: ComputeResources = ComputeResources()
+    max_concurrent: Positive = 20
+    deadline: Duration = Duration.parse("1h")
+    batch_size: Positive = 25
+    batch_window: Duration = Duration.parse("60s")
+    retry_policy: Positive = 3
+    ttl: Duration = Duration.parse("7d")
+    ssh: Ssh | None = None
+    vault_password_secret: Text | None = None
+    ansible_config: Text | None = None
+    collections: Names = ()
+
+
+class Guard(Part):
+    """How much a plan may delete before a person has to say so."""
+
+    max_deletes: Annotated[Whole, Field(ge=0)] = 10
+    max_delete_percent: Annotated[Whole, Field(ge=0, le=100)] = 30
+
+
+class Window(Part):
+    """When `serve` may act by itself."""
+
+    cron: Text
+    duration: Duration
+    time_zone: Text = "UTC"
+
+
+class EnvironmentSpec(Part):
+    """The `spec` of an Environment document."""
+
+    zones: Annotated[Names, NotEmpty]
+    aws: Aws = Aws()
+    dns: Dns = Dns()
+    kubernetes: Kubernetes = Kubernetes()
+    engine: EngineSettings = EngineSettings()
+    members: MembersSettings = MembersSettings()
+    api: Text | None = None
+    store: Text | None = None
+    events: Text = "local"
+    sessions: Sessions = Sessions()
+    guard: Guard = Guard()
+    policy: Policy = "automatic"
+    windows: tuple[Window, ...] = ()
+    paused: Flag = False
+
+    @property
+    def region(self) -> str:
+        """The AWS region: that of `aws`, else that of the first zone."""
+        return self.aws.region or self.zones[0].rstrip("abcdefghijklmnopqrstuvwxyz")
+
+
+class Environment(EnvironmentSpec, Named):
+    """One environment of a config repository."""

@@ -1,0 +1,147 @@
+"""The Service document: a stateful service of some members, each with volumes, a name and perhaps an address of its own."""
+
+from typing import Annotated, Any, Literal, NamedTuple, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from reconciler.model.document import DnsLabel, Flag, Named, Names, Part, Positive, Text
+from reconciler.model.duration import Duration
+from reconciler.model.environment import ComputeResources, Policy, Window
+from reconciler.model.quantity import Size
+
+VolumeType = Literal["gp2", "gp3", "io1", "io2", "st1", "sc1", "standard"]
+
+
+class _Limit(NamedTuple):
+    smallest: int
+    largest: int
+    iops: tuple[int, int] | None
+    throughput: tuple[int, int] | None
+
+
+# GiB, IOPS and MiB/s: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+_LIMITS: dict[str, _Limit] = {
+    "gp2": _Limit(1, 16384, None, None),
+    "gp3": _Limit(1, 65536, (3000, 80000), (125, 2000)),
+    "io1": _Limit(4, 16384, (100, 64000), None),
+    "io2": _Limit(4, 65536, (100, 256000), None),
+    "st1": _Limit(125, 16384, None, None),
+    "sc1": _Limit(125, 16384, None, None),
+    "standard": _Limit(1, 1024, None, None),
+}
+
+
+class VolumeSpec(Part):
+    """An EBS volume that each member has. The checks are CreateVolume's own, so that a plan does not pass what AWS refuses."""
+
+    type: VolumeType = "gp3"
+    size: Size
+    iops: Positive | None = Field(default=None, validate_default=True)
+    throughput: Positive | None = None
+    encrypted: Flag = True
+    kms_key: Text | None = None
+
+    @field_validator("size")
+    @classmethod
+    def _size_fits_type(cls, size: Size, known: ValidationInfo) -> Size:
+        limit = _LIMITS.get(known.data.get("type", ""))
+        if limit and not limit.smallest <= size.gib <= limit.largest:
+            raise ValueError(f"{size} is out of range: a {known.data['type']} volume has {limit.smallest}Gi to {limit.largest}Gi")
+        return size
+
+    @field_validator("iops")
+    @classmethod
+    def _iops_fit_type(cls, iops: int | None, known: ValidationInfo) -> int | None:
+        kind = known.data.get("type", "")
+        if iops is None and kind in {"io1", "io2"}:
+            raise ValueError(f"a volume of type {kind} must say its iops")
+        return _within("iops", iops, kind, _LIMITS[kind].iops) if kind else iops
+
+    @field_validator("throughput")
+    @classmethod
+    def _throughput_fits_type(cls, throughput: int | None, known: ValidationInfo) -> int | None:
+        kind = known.data.get("type", "")
+        return _within("throughput", throughput, kind, _LIMITS[kind].throughput) if kind else throughput
+
+    @field_validator("kms_key")
+    @classmethod
+    def _key_means_encryption(cls, key: str | None, known: ValidationInfo) -> str | None:
+        if key and known.data.get("encrypted") is False:
+            raise ValueError("a volume that is not encrypted takes no kmsKey")
+        return key
+
+
+def _within(what: str, value: int | None, kind: str, limit: tuple[int, int] | None) -> int | None:
+    if value is None:
+        return None
+    if not limit:
+        raise ValueError(f"a volume of type {kind} takes no {what}")
+    if not limit[0] <= value <= limit[1]:
+        raise ValueError(f"{value} is out of range: a {kind} volume has {what} of {limit[0]} to {limit[1]}")
+    return value
+
+
+class Snapshots(Part):
+    """How often volumes are copied, and how many copies are kept."""
+
+    every: Duration
+    keep: Positive
+
+
+class Restore(Part):
+    """Where a new service's data comes from: its own retained volumes, or another service's snapshot."""
+
+    retained: Flag = False
+    service: Text | None = None
+    snapshot_time: Text | None = None
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if self.retained == bool(self.service or self.snapshot_time) or bool(self.service) != bool(self.snapshot_time):
+            raise ValueError("must be either {retained: true} or {service, snapshotTime}")
+        return self
+
+
+class Moved(Part):
+    """The name that a service had before."""
+
+    name: DnsLabel
+
+
+class Ignored(Part):
+    """A field that others own, and why."""
+
+    path: Text
+    reason: Text
+
+
+class ServiceSpec(Part):
+    """The `spec` of a Service document."""
+
+    type: Text
+    version: str = ""
+    replicas: Annotated[Positive, Field(le=1000)] = 3
+    zones: Names = ()
+    namespace: DnsLabel = ""
+    volumes: dict[DnsLabel, VolumeSpec] = Field(default_factory=dict)
+    addresses: Literal["none", "private", "elastic"] = "none"
+    resources: ComputeResources = ComputeResources()
+    pod_template: dict[str, Any] = Field(default_factory=dict)
+    options: dict[str, Any] = Field(default_factory=dict)
+    depends_on: Names = ()
+    stopped: Flag = False
+    restarted_at: str = ""
+    snapshots: Snapshots | None = None
+    restore_from: Restore | None = None
+    deletion_policy: Literal["Retain", "Delete"] = "Retain"
+    protect: Flag = False
+    moved_from: Moved | None = None
+    ignore: tuple[Ignored, ...] = ()
+    owner: Annotated[str, Field(max_length=256)] = ""
+    paused: Flag = False
+    policy: Policy | None = None
+    windows: tuple[Window, ...] = ()
+
+
+class Service(ServiceSpec, Named):
+    """One service. `load` fills *version*, *zones* and *namespace* where the document leaves them to type and environment."""
