@@ -1,9 +1,10 @@
 """What all documents of a config repository have in common: frozen parts, camelCase in YAML, unknown fields refused."""
 
 import re
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, Strict
 from pydantic.alias_generators import to_camel
 
 from reconciler.model.origin import Origin
@@ -68,3 +69,13 @@ class Named(Part):
     labels: dict[str, str] = Field(default_factory=dict)
     annotations: dict[str, str] = Field(default_factory=dict)
     origin: Origin = Origin("")
+    _locate: Callable[[str], Origin] | None = PrivateAttr(default=None)
+
+    def locate(self, path: str) -> Origin:
+        """Where *path* ("spec.volumes.data.size") stands, or the nearest thing around it that is written; only once it is asked for."""
+        return self._locate(path) if self._locate else self.origin
+
+    def placed(self, locate: Callable[[str], Origin]) -> Self:
+        """The same noun, with how its fields are found."""
+        self._locate = locate
+        return self

@@ -1,5 +1,6 @@
 """Durations as Go writes them (`1h30m`, `1.5s`, `250ms`) and days (`7d`), compared by value and kept as written."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from fractions import Fraction
@@ -39,6 +40,10 @@ class Duration:
     @property
     def seconds(self) -> float:
         return float(self.exact)
+
+    def __int__(self) -> int:
+        """Whole seconds, rounded up."""
+        return math.ceil(self.exact)
 
     def __str__(self) -> str:
         return self.text
