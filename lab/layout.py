@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 Role = Literal["reconciler", "engine", "members", "judge"]
 ROLES: tuple[Role, ...] = ("reconciler", "engine", "members", "judge")
 
+REGION: Final = "us-east-1"
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+NAMESPACES = ("default",)  # those in which the reconciler may keep leases, bindings and session Jobs
+HOSTED_ZONE = "db.example.internal"
+
 API_SERVER = "10.200.0.2"
+API_SERVER_PORT = 6443
+SERVICES = "10.96.0.0/16"
 AWS = "10.200.0.3"
 AWS_PORT = 5000
 DNS = "10.200.0.10"
@@ -63,11 +71,25 @@ def default_dir() -> Path:
     return Path(".reconcile/lab").absolute()
 
 
+def is_held(directory: Path) -> bool:
+    """Whether a lab lives in *directory*: its init holds the lock for as long as it runs, and no crash can leave it held."""
+    try:
+        with (directory / "lock").open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:
+        return False
+    return False
+
+
 def read(directory: Path) -> Layout | None:
     """The layout of the lab in *directory*; None where none is up (or none has finished coming up)."""
     try:
         document = json.loads((directory / "lab.json").read_text())
     except FileNotFoundError:
+        return None
+    if not is_held(directory):
         return None
     aws, kubernetes = Aws(**document.pop("aws")), Kubernetes(**document.pop("kubernetes"))
     return Layout(aws=aws, kubernetes=kubernetes, **document)

@@ -1,0 +1,90 @@
+"""The processes of a Kubernetes control plane, as upstream ships them, set up for one small machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lab import layout
+from lab.child import Child, exists
+
+API_READY = "api.ready"  # touched once the API server says so: before it knows its roles, clients only learn to wait
+ETCD = "http://127.0.0.1:2379"
+ETCD_PEERS = "http://127.0.0.1:2380"
+
+
+def children(directory: Path) -> list[Child]:
+    ready = exists(directory / API_READY)
+    return [
+        Child("etcd", _etcd(directory)),
+        Child("kube-apiserver", _api_server(directory / "pki")),
+        Child("kube-controller-manager", _controllers(directory), after=ready),
+        Child("kube-scheduler", _scheduler(directory), after=ready),
+    ]
+
+
+def _etcd(directory: Path) -> tuple[str, ...]:
+    return (
+        "etcd",
+        f"--data-dir={directory / 'etcd'}",
+        f"--listen-client-urls={ETCD}",
+        f"--advertise-client-urls={ETCD}",
+        f"--listen-peer-urls={ETCD_PEERS}",
+        f"--initial-advertise-peer-urls={ETCD_PEERS}",
+        f"--initial-cluster=default={ETCD_PEERS}",
+        "--unsafe-no-fsync",  # a lab begins empty: nothing needs to survive the machine
+        "--log-level=warn",
+    )
+
+
+def _api_server(pki: Path) -> tuple[str, ...]:
+    return (
+        "kube-apiserver",
+        f"--bind-address={layout.API_SERVER}",
+        f"--advertise-address={layout.API_SERVER}",
+        f"--secure-port={layout.API_SERVER_PORT}",
+        f"--service-cluster-ip-range={layout.SERVICES}",
+        f"--etcd-servers={ETCD}",
+        "--authorization-mode=Node,RBAC",
+        "--allow-privileged=true",
+        f"--client-ca-file={pki / 'ca.crt'}",
+        f"--tls-cert-file={pki / 'apiserver.crt'}",
+        f"--tls-private-key-file={pki / 'apiserver.key'}",
+        f"--kubelet-certificate-authority={pki / 'ca.crt'}",
+        f"--kubelet-client-certificate={pki / 'apiserver-kubelet-client.crt'}",
+        f"--kubelet-client-key={pki / 'apiserver-kubelet-client.key'}",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
+        f"--service-account-key-file={pki / 'service-account.pub'}",
+        f"--service-account-signing-key-file={pki / 'service-account.key'}",
+        "--profiling=false",
+    )
+
+
+def _controllers(directory: Path) -> tuple[str, ...]:
+    pki = directory / "pki"
+    return (
+        "kube-controller-manager",
+        f"--kubeconfig={directory / 'kube' / 'controller-manager.kubeconfig'}",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+        "--use-service-account-credentials=true",
+        f"--root-ca-file={pki / 'ca.crt'}",
+        f"--service-account-private-key-file={pki / 'service-account.key'}",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+        "--node-monitor-grace-period=20s",  # a dead node is seen in the time of a test
+        "--node-monitor-period=4s",
+        "--profiling=false",
+    )
+
+
+def _scheduler(directory: Path) -> tuple[str, ...]:
+    return (
+        "kube-scheduler",
+        f"--kubeconfig={directory / 'kube' / 'scheduler.kubeconfig'}",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+        "--kube-api-qps=200",
+        "--kube-api-burst=400",
+        "--profiling=false",
+    )

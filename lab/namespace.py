@@ -1,0 +1,93 @@
+"""The kernel's side of the lab: making its namespaces, finding and entering them. Linux only; needs root in its user namespace."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import subprocess
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+MARK = "lab.init"
+CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def unshare(flags: int) -> None:
+    """Leave the namespaces that *flags* name for new ones."""
+    _check(_libc.unshare(flags), "unshare")
+
+
+def mount(source: str, target: str, kind: str = "", *, flags: int = 0, options: str = "") -> None:
+    _check(
+        _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()), f"mount {source} on {target}"
+    )
+
+
+def make_private() -> None:
+    """Let no mount made from here on reach the outer machine, and see only this pid namespace in /proc."""
+    mount("none", "/", flags=MS_REC | MS_PRIVATE)
+    mount("proc", "/proc", "proc")
+
+
+def bind(source: Path, target: Path) -> None:
+    """Put *source* in the place of *target*; a link is followed, since a mount can't replace it."""
+    mount(str(source), os.path.realpath(target), flags=MS_BIND)
+
+
+def bring_up(addresses: Iterable[str]) -> None:
+    """Give this network namespace's `lo` the *addresses*."""
+    lines = ["link set lo up", *(f"addr add {address}/32 dev lo" for address in addresses)]
+    subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def _processes() -> Iterator[int]:
+    yield from (int(entry) for entry in os.listdir("/proc") if entry.isdigit())  # noqa: PTH208 - a Path for each process is slow
+
+
+def inits(directory: Path) -> list[int]:
+    """The processes, as seen from here, that are or are about to be init of the lab in *directory*."""
+    wanted = [MARK.encode(), b"--dir", os.fsencode(directory)]
+    found = []
+    for pid in _processes():
+        try:
+            argv = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if [part for part in argv if part in wanted] == wanted and argv[0] != b"nsenter":
+            found.append(pid)
+    return found
+
+
+def members(init: int) -> dict[int, int]:
+    """Every process of *init*'s pid namespace: its number there → its number here."""
+    own = _link(init)
+    return {_inner(pid): pid for pid in _processes() if own and _link(pid) == own}
+
+
+def _link(pid: int) -> str:
+    try:
+        return str(Path(f"/proc/{pid}/ns/pid").readlink())
+    except OSError:
+        return ""
+
+
+def _inner(pid: int) -> int:
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    return next((int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:")), 0)
+
+
+def entering(init: int, command: Iterable[str], *, directory: str) -> list[str]:
+    """The command line that runs *command* inside the namespaces of *init*."""
+    return ["nsenter", "--target", str(init), "--net", "--mount", "--pid", f"--wdns={directory}", "--", *command]
