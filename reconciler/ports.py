@@ -86,16 +86,28 @@ class StackRun:
     attributes: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)  # of live things that other stacks or people made
 
 
+@dataclass(frozen=True, slots=True)
+class StackResult:
+    """How the changes of a stack ended, and what the engine learned of what it holds (for the Refs of other stacks)."""
+
+    outcomes: Mapping[ResourceId, Outcome] = field(default_factory=dict)
+    attributes: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)
+
+
 Progress = Callable[[str, Literal["start", "done", "failed"], str], None]  # address, what happened, words
 
 
 class Engine(Protocol):
     """What applies a stack. It never does more than the run's changes say: a preview that is worse stops that stack."""
 
-    def up(self, run: StackRun, progress: Progress) -> Mapping[ResourceId, Outcome]: ...
+    def up(self, run: StackRun, progress: Progress) -> StackResult: ...
 
     def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
         """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
+        ...
+
+    def pending(self, environment: str) -> frozenset[ResourceId]:
+        """What was being made when an earlier run died: it may still turn up."""
         ...
 
 

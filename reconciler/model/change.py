@@ -11,8 +11,9 @@ from reconciler.model.value import Path, Value
 
 Action = Literal["keep", "create", "adopt", "update", "replace", "delete", "forget", "move", "hold", "refuse"]
 
-HARMLESS: frozenset[Action] = frozenset({"keep"})
 STILL: frozenset[Action] = frozenset({"keep", "hold", "refuse"})  # nothing is done about these
+
+FOREIGN = "lives already, made by others"  # the reason of a keep that no stack declares
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,76 @@
+"""Runs units of work side by side, each as soon as those before it have ended well. Threads around the engine, and nothing else."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Mapping
+from concurrent import futures
+from dataclasses import dataclass, replace
+
+from reconciler import apply
+from reconciler.apply import Unit
+from reconciler.model.address import ResourceId
+from reconciler.model.outcome import Failed, Outcome
+from reconciler.ports import Engine, Progress, StackResult
+
+
+@dataclass(frozen=True, slots=True)
+class Executor:
+    """Runs stacks on *engine*, *parallel* at a time. After *stop* is set nothing new starts; what runs is waited for."""
+
+    engine: Engine
+    parallel: int
+    stop: threading.Event
+
+    def run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
+        """How every change of *units* ended. One stack's failure stops only those that come after it."""
+        waiting, outcomes, ended = list(units), dict[ResourceId, Outcome](), dict[str, bool]()
+        learned: dict[ResourceId, Mapping[str, str]] = {}
+        with futures.ThreadPoolExecutor(self.parallel, "engine") as pool:
+            running: dict[futures.Future[StackResult], Unit] = {}
+            while waiting or running:
+                waiting = self._start(waiting, running, pool, (outcomes, ended, learned, progress))
+                if not running:
+                    break
+                for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+                    unit = running.pop(future)
+                    result = _result(unit, future)
+                    outcomes.update(result.outcomes)
+                    learned.update(result.attributes)
+                    ended[unit.stack] = apply.well(result.outcomes)
+        for unit in waiting:
+            outcomes.update(_all(unit, Failed("not started: interrupted", retryable=True)))
+        return outcomes
+
+    def _start(
+        self,
+        waiting: list[Unit],
+        running: dict[futures.Future[StackResult], Unit],
+        pool: futures.ThreadPoolExecutor,
+        state: tuple[dict[ResourceId, Outcome], dict[str, bool], dict[ResourceId, Mapping[str, str]], Progress],
+    ) -> list[Unit]:
+        """Start what may start, drop what never will; what is left."""
+        outcomes, ended, learned, progress = state
+        left = []
+        for unit in waiting:
+            blocked = apply.blocked(unit, ended)
+            if blocked:
+                outcomes.update(_all(unit, blocked))
+                ended[unit.stack] = False
+            elif apply.ready(unit, ended) and not self.stop.is_set():
+                run = replace(unit.run, attributes={**unit.run.attributes, **learned})
+                running[pool.submit(self.engine.up, run, progress)] = unit
+            else:
+                left.append(unit)
+        return left
+
+
+def _result(unit: Unit, future: futures.Future[StackResult]) -> StackResult:
+    try:
+        return future.result()
+    except Exception as error:  # noqa: BLE001 - one stack's failure is that stack's outcome
+        return StackResult(_all(unit, Failed(str(error), retryable=True)))
+
+
+def _all(unit: Unit, outcome: Outcome) -> dict[ResourceId, Outcome]:
+    return {change.id: outcome for change in unit.run.changes if change.acts}

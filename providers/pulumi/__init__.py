@@ -1,0 +1,220 @@
+"""Port `Engine` over Pulumi's Automation API: one `pulumi up --refresh` a stack, its preview held against the plan before anything happens.
+
+Nothing of Pulumi's own types or errors leaves this package.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent import futures
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import grpc
+from pulumi import automation, runtime
+from pulumi.automation import errors as automation_errors
+from pulumi.automation._server import LanguageServer
+from pulumi.runtime.proto import events_pb2_grpc, language_pb2_grpc
+
+from providers.pulumi import checkpoint
+from providers.pulumi.events import Log, Receiver
+from providers.pulumi.gate import Gate
+from providers.pulumi.program import Program, Providers
+from reconciler import errors
+from reconciler.kinds import Kind
+from reconciler.model.address import SHARED, ResourceId
+from reconciler.model.change import Change
+from reconciler.model.outcome import Done, Failed, Outcome
+from reconciler.ports import Progress, StackResult, StackRun
+
+PREVIEW_ENDS_WITHIN = 60.0  # seconds between the program's second run and the preview's summary, which comes by another channel
+_silence = threading.Lock()
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the engine runs: *backend* as a URL, *folder* for its working files, *environment* for its process, *parallel* steps a stack."""
+
+    backend: str
+    folder: Path
+    environment: Mapping[str, str]
+    parallel: int = 8
+
+
+@dataclass(frozen=True)
+class Pulumi:
+    """The engine of one environment."""
+
+    settings: Settings
+    kinds: Mapping[str, Kind]
+    providers: Providers
+    _made: threading.Lock = field(default_factory=threading.Lock)
+
+    @cached_property
+    def checkpoints(self) -> checkpoint.Checkpoints:
+        return checkpoint.Checkpoints(self.settings.backend)
+
+    @cached_property
+    def _command(self) -> automation.PulumiCommand:
+        try:
+            return automation.PulumiCommand()
+        except Exception as error:
+            raise errors.UsageError(f"the Pulumi engine cannot be started: {error}", hint="put `pulumi` on PATH") from error
+
+    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
+        return {stack: checkpoint.held(self.checkpoints.deployment(name)) for name, stack in self._named(environment)}
+
+    def pending(self, environment: str) -> frozenset[ResourceId]:
+        found = (checkpoint.pending(self.checkpoints.deployment(name)) for name, _ in self._named(environment))
+        return frozenset().union(*found)
+
+    def _named(self, environment: str) -> Iterator[tuple[str, str]]:
+        return ((name, _stack(tail)) for name, tail in self.checkpoints.names(environment))
+
+    def up(self, run: StackRun, progress: Progress) -> StackResult:
+        """Apply *run*. The caller holds the environment's lease: a lock or an operation left by a dead run is cleared here."""
+        log, gate = Log(progress), Gate(run.changes)
+        program = Program(run, self.kinds, self.providers)
+        stack = self._stack(run)
+        self._clear(stack)
+        message = self._run(stack, _gated(program, gate, log), log)
+        for surprise in gate.surprises:
+            progress(run.stack, "done", f"the engine also did: {surprise}")
+        if not run.resources and not message:
+            self._call(stack.workspace.remove_stack, stack.name)
+        outcomes = {change.id: _outcome(change, log, gate, message) for change in run.changes if change.acts}
+        return StackResult(outcomes, program.attributes)
+
+    def _stack(self, run: StackRun) -> automation.Stack:
+        name = f"{run.revision.environment}.{_tail(run.stack)}"
+        folder = self.settings.folder / name
+        folder.mkdir(parents=True, exist_ok=True)
+        workspace = automation.LocalWorkspace(
+            work_dir=str(folder),
+            env_vars=dict(self.settings.environment),
+            pulumi_command=self._command,
+            project_settings=automation.ProjectSettings(
+                checkpoint.PROJECT, "python", backend=automation.ProjectBackend(self.settings.backend)
+            ),
+        )
+        known = self.checkpoints.exists(name) and (folder / f"Pulumi.{name}.yaml").exists()
+        mode = _Stack if known else automation.Stack.create_or_select
+        return self._call(mode, name, workspace)
+
+    def _clear(self, stack: automation.Stack) -> None:
+        """Remove what a dead run left: its lock, and pending operations (the plan has looked for what they made)."""
+        if self.checkpoints.locked(stack.name):
+            self._call(stack.cancel)
+        deployment = self.checkpoints.deployment(stack.name)
+        if deployment.get("pending_operations"):
+            state = self._call(stack.export_stack)
+            state.deployment["pending_operations"] = []
+            self._call(stack.import_stack, state)
+
+    def _run(self, stack: automation.Stack, program: Callable[[], None], log: Log) -> str:
+        """One `pulumi up`; the message it failed with, or ""."""
+        server = grpc.server(futures.ThreadPoolExecutor(4))
+        language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageServer(program), server)
+        events_pb2_grpc.add_EventsServicer_to_server(Receiver(log), server)
+        here = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+        server.start()
+        flags = ["--yes", "--refresh", "--skip-preview=false", f"--parallel={self.settings.parallel}", "--exec-kind=auto.inline"]
+        try:
+            with _unraisable_kept_quiet():
+                stack._run_pulumi_cmd_sync(["up", *flags, f"--client={here}", f"--event-log=tcp://{here}"])  # noqa: SLF001 - Stack.up spawns three more processes for a summary that we have
+        except automation_errors.CommandError as error:
+            return "; ".join(log.faults) or _last_line(str(error))
+        finally:
+            server.stop(0)
+        return ""
+
+    @staticmethod
+    def _call(call: Callable[..., Any], *arguments: Any) -> Any:
+        """Any other call of the Automation API, its errors as ours."""
+        try:
+            return call(*arguments)
+        except automation_errors.CommandError as error:
+            raise errors.ProviderError(f"the engine failed: {_last_line(str(error))}", hint="--debug shows its own words") from error
+
+
+class _Stack(automation.Stack):
+    """A stack that exists: selecting it would spawn a process to no end."""
+
+    def __init__(self, name: str, workspace: automation.Workspace) -> None:
+        self.name, self.workspace = name, workspace
+
+
+def _gated(program: Program, gate: Gate, log: Log) -> Callable[[], None]:
+    """*program*, which in its second run first holds the preview against the plan, and registers nothing when that is worse."""
+
+    def run() -> None:
+        if not runtime.is_dry_run():
+            if not log.summed_up.wait(PREVIEW_ENDS_WITHIN):
+                raise TimeoutError("the engine did not sum up its preview")
+            if not gate.judge(log.previewed):
+                raise PermissionError(gate.refusal)
+        program()
+
+    return run
+
+
+def _outcome(change: Change, log: Log, gate: Gate, message: str) -> Outcome:
+    address = str(change.id)
+    if gate.refusal:
+        return Failed(gate.refusal)
+    if address in log.failed:
+        return Failed(log.failed[address] or message or "failed", retryable=True)
+    if message and address not in log.done:
+        return Failed(message, retryable=True)
+    return Done()
+
+
+def _tail(stack: str) -> str:
+    return "shared_" if stack == SHARED else stack  # no DNS label ends in an underscore
+
+
+def _stack(tail: str) -> str:
+    return SHARED if tail == "shared_" else tail
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if line.startswith("error:")]
+    return (told or lines or ["it said nothing"])[-1].removeprefix("error: ")
+
+
+@contextmanager
+def _unraisable_kept_quiet() -> Iterator[None]:
+    """Every failed up makes the SDK drop a coroutine; the interpreter's complaint about it says nothing to anybody."""
+    with _silence:
+        before = sys.unraisablehook
+        quiet = getattr(before, "quiet", False)
+
+        def hook(problem: Any) -> None:
+            if "run_pulumi_func" not in repr(problem.object):
+                before(problem)
+
+        hook.quiet = True  # type: ignore[attr-defined]
+        if not quiet:
+            sys.unraisablehook = hook
+    yield
+
+
+def process_environment(token: str, extra: Mapping[str, str]) -> dict[str, str]:
+    """What the engine's process is started with, beside its own *extra*: *token* lets a take-over find it and its plugins."""
+    return {
+        "PULUMI_SKIP_UPDATE_CHECK": "1",
+        "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
+        "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
+        "RECONCILE_RUN": token,
+        **extra,
+    }
+
+
+__all__ = ["Pulumi", "Settings", "process_environment"]

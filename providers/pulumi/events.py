@@ -1,0 +1,93 @@
+"""What the engine says while it runs, received over gRPC: the file form of its event log is truncated when the update begins."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import grpc
+from google.protobuf import empty_pb2
+from pulumi.runtime.proto import events_pb2, events_pb2_grpc
+
+from reconciler.ports import Progress
+
+QUIET_OPS = frozenset({"same", "refresh", "read", "read-replacement", "discard", "discard-replaced", "remove-pending-replace"})
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One step of the engine: what it would do, or has done, to the resource declared as *address*."""
+
+    op: str
+    address: str
+    diffs: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Log:
+    """What one run said. Written by the gRPC thread, read when the preview has been summed up, and after the run."""
+
+    progress: Progress
+    previewed: list[Operation] = field(default_factory=list)
+    done: set[str] = field(default_factory=set)
+    failed: dict[str, str] = field(default_factory=dict)
+    faults: list[str] = field(default_factory=list)
+    summed_up: threading.Event = field(default_factory=threading.Event)
+
+    def take(self, event: Mapping[str, Any]) -> None:
+        """File one engine event."""
+        match event:
+            case {"resourcePreEvent": {"metadata": metadata, "planning": True}}:
+                self._preview(metadata)
+            case {"resourcePreEvent": {"metadata": metadata}}:
+                self._say(metadata, "start")
+            case {"resOutputsEvent": {"metadata": metadata, **rest}} if not rest.get("planning"):
+                self.done.add(address(metadata["urn"]))
+                self._say(metadata, "done")
+            case {"resOpFailedEvent": {"metadata": metadata}}:
+                self.failed.setdefault(address(metadata["urn"]), "")
+                self._say(metadata, "failed")
+            case {"diagnosticEvent": {"severity": "error", "message": message, **rest}}:
+                self._fault(rest.get("urn", ""), message)
+            case {"summaryEvent": _} if not self.summed_up.is_set():
+                self.summed_up.set()
+
+    def _preview(self, metadata: Mapping[str, Any]) -> None:
+        if metadata["op"] not in QUIET_OPS and ours(metadata["urn"]):
+            self.previewed.append(Operation(metadata["op"], address(metadata["urn"]), tuple(metadata.get("diffs") or ())))
+
+    def _say(self, metadata: Mapping[str, Any], what: Any) -> None:
+        if metadata["op"] not in QUIET_OPS and ours(metadata["urn"]):
+            self.progress(address(metadata["urn"]), what, metadata["op"])
+
+    def _fault(self, urn: str, message: str) -> None:
+        text = " ".join(line.strip() for line in message.splitlines() if line.strip())
+        if urn and ours(urn):
+            self.failed[address(urn)] = text
+        elif not text.startswith("python inline source runtime error"):
+            self.faults.append(text)
+
+
+def ours(urn: str) -> bool:
+    """Whether *urn* is a declared thing: neither the stack itself nor a provider."""
+    return "::pulumi:" not in urn
+
+
+def address(urn: str) -> str:
+    """The logical name of *urn*: the address that it was declared under."""
+    return urn.split("::", 3)[-1]
+
+
+class Receiver(events_pb2_grpc.EventsServicer):
+    """The end of `--event-log tcp://…`."""
+
+    def __init__(self, log: Log) -> None:
+        self.log = log
+
+    def StreamEvents(self, request_iterator: Iterator[events_pb2.EventRequest], context: grpc.ServicerContext) -> empty_pb2.Empty:  # noqa: N802, ARG002
+        for request in request_iterator:
+            self.log.take(json.loads(request.event))
+        return empty_pb2.Empty()

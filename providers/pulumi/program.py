@@ -1,0 +1,69 @@
+"""The inline program of a stack: every declared resource through its kind, references between them as the engine's outputs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
+from typing import Any
+
+import pulumi
+
+from reconciler import removal
+from reconciler.kinds import Kind
+from reconciler.model.address import ResourceId
+from reconciler.model.resource import Resource
+from reconciler.model.value import Ref, Value
+from reconciler.ports import StackRun
+
+Providers = Callable[[], Mapping[str, pulumi.ProviderResource]]  # by package: "aws", "kubernetes"
+
+
+@dataclass(slots=True)
+class Program:
+    """Registers the resources of *run*. *attributes* is filled with what the engine has learned of them, by id."""
+
+    run: StackRun
+    kinds: Mapping[str, Kind]
+    providers: Providers
+    attributes: dict[ResourceId, dict[str, str]] = field(default_factory=dict)
+
+    def __call__(self) -> None:
+        providers = self.providers()
+        outputs: dict[ResourceId, Mapping[str, Any]] = {}
+        adopted = {change.id: change.live_id for change in self.run.changes if change.action == "adopt"}
+        declared = {resource.id: resource for resource in self.run.resources}
+        made: dict[ResourceId, Any] = {}
+        for id in in_order(declared):
+            resource = declared[id]
+            options = pulumi.ResourceOptions(
+                provider=providers["kubernetes" if id.kind == "kubernetes" else "aws"],
+                depends_on=[made[need] for need in sorted(resource.needs) if need in made],
+                import_=adopted.get(id),
+                retain_on_delete=removal.of(id) == "retain",
+            )
+            outputs[id] = self.kinds[id.kind].declare(resource, self._filled(resource.fields, outputs), options)
+            made[id] = outputs[id][""]
+            self._remember(id, outputs[id])
+
+    def _filled(self, value: Value, outputs: Mapping[ResourceId, Mapping[str, Any]]) -> Any:
+        match value:
+            case Ref(id, attribute):
+                return outputs[id][attribute] if id in outputs else self.run.attributes[id][attribute]
+            case Mapping():
+                return {name: self._filled(item, outputs) for name, item in value.items()}
+            case list() | tuple():
+                return [self._filled(item, outputs) for item in value]
+            case _:
+                return value
+
+    def _remember(self, id: ResourceId, outputs: Mapping[str, Any]) -> None:
+        for name, output in outputs.items():
+            if name:
+                pulumi.Output.from_input(output).apply(lambda value, name=name: self.attributes.setdefault(id, {}).__setitem__(name, value))
+
+
+def in_order(declared: Mapping[ResourceId, Resource]) -> list[ResourceId]:
+    """The ids of a stack, each after what it needs of the same stack."""
+    graph = {id: sorted(need for need in resource.needs if need in declared) for id, resource in sorted(declared.items())}
+    return list(TopologicalSorter(graph).static_order())

@@ -1,0 +1,12 @@
+"""What happens to a live thing whose spec is gone: data, and what others may lean on, is kept and forgotten; the rest is deleted."""
+
+from __future__ import annotations
+
+from reconciler.model.address import ResourceId
+from reconciler.model.resource import Removal
+
+
+def of(id: ResourceId) -> Removal:
+    """`retain` for volumes, hosted zones and namespaces, `delete` for everything else."""
+    kept = id.kind in {"volume", "zone"} or (id.kind == "kubernetes" and id.name.startswith("Namespace/"))
+    return "retain" if kept else "delete"

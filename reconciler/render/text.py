@@ -1,0 +1,157 @@
+"""A plan as text, in Terraform's words: people read them and tools search for them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+
+from reconciler.model.change import Action, Change, FieldChange
+from reconciler.model.plan import ComponentsSummary, Plan
+from reconciler.model.value import Ref, Value, spell
+
+NO_CHANGES = "No changes. Your infrastructure matches the configuration."
+SYMBOLS: dict[Action, str] = {"create": "+", "update": "~", "replace": "-/+", "delete": "-", "adopt": "<=", "forget": ".", "move": "~"}
+_HEADLINES: dict[Action, str] = {
+    "create": "will be created",
+    "update": "will be updated in-place",
+    "replace": "must be replaced",
+    "delete": "will be destroyed",
+    "adopt": "will be imported",
+    "forget": "will be forgotten",
+    "move": "has moved",
+    "hold": "is on hold",
+    "refuse": "is refused",
+    "keep": "is as declared",
+}
+_WIDE = 60  # values of a created thing stand side by side as long as they are this short
+_HIDDEN_TAGS = "reconciler/"
+
+
+def render(plan: Plan) -> str:
+    """The whole plan, ending in a newline."""
+    lines = [*_drift(plan)]
+    for change in plan.changes:
+        if change.action != "keep":
+            lines += [f"  {headline(change)}", *fields(change)]
+    if lines:
+        lines.append("")
+    lines += footer(plan)
+    return "\n".join(lines) + "\n"
+
+
+def footer(plan: Plan) -> Iterator[str]:
+    """The counts, the components, and the digest to approve."""
+    yield counts(plan)
+    yield from (components(summary) for summary in plan.components if summary.pending or summary.failed)
+    if plan:
+        yield f"Digest {plan.digest} of {plan.revision.short}"
+
+
+def counts(plan: Plan) -> str:
+    """`Plan: 1 to add, 2 to change, 1 to destroy. 1 on hold, 1 refused.`"""
+    summary = plan.summary
+    if all(change.action == "keep" for change in plan.changes):
+        return NO_CHANGES
+    words = [f"{summary['import']} to import"] if summary["import"] else []
+    words += [f"{summary[name]} to {name}" for name in ("add", "change", "destroy")]
+    words += [f"{summary['forget']} to forget"] if summary["forget"] else []
+    still = [f"{summary[name]} {word}" for name, word in (("hold", "on hold"), ("refuse", "refused")) if summary[name]]
+    return f"Plan: {', '.join(words)}." + (f" {', '.join(still)}." if still else "")
+
+
+def components(summary: ComponentsSummary) -> str:
+    """`Components: 40 of 1000 pending for compute-2026-11 (layers 0, 2), 3 failed.`"""
+    layers = f" (layers {', '.join(map(str, summary.layers))})" if summary.layers else ""
+    failed = f", {summary.failed} failed" if summary.failed else ""
+    return f"Components: {summary.pending} of {summary.total} pending for {summary.configuration}{layers}{failed}."
+
+
+def headline(change: Change) -> str:
+    """`# ADDRESS will be created (declared, not found)`, with whose work it is where that is not the engine's."""
+    owner = f"; owner: {change.owner}" if change.owner != "engine" and change.acts else ""
+    impact = f"  # {change.impact}" if change.impact else ""
+    return f"# {change.id} {_HEADLINES[change.action]} ({change.reason}{owner}){impact}"
+
+
+def _drift(plan: Plan) -> list[str]:
+    if not plan.drift:
+        return []
+    lines = ["Note: objects have changed outside of the specs (each is planned below)"]
+    return [*lines, *(f"  ~ {drift.address}   {drift.text}" for drift in plan.drift), ""]
+
+
+def fields(change: Change) -> list[str]:
+    """The lines below a change's headline."""
+    if change.action == "create":
+        return _wrapped("+", [f"{name} = {value}" for name, value in _created(change)])
+    if change.action in {"update", "replace", "adopt", "move"}:
+        return [f"  {_symbol(field)} {_way(field)}" for field in change.fields]
+    return []
+
+
+def _symbol(field: FieldChange) -> str:
+    return "+" if field.before is None else "-" if field.after is None else "~"
+
+
+def _way(field: FieldChange) -> str:
+    name = spell(field.path)
+    if field.secret:
+        return f"{name} = (sensitive value)"
+    if field.before is None:
+        return f"{name} = {value(field.after)}"
+    if field.after is None:
+        return f"{name} = {value(field.before)} -> null"
+    return f"{name} = {value(field.before)} -> {value(field.after)}"
+
+
+def _created(change: Change) -> Iterator[tuple[str, str]]:
+    """What a new thing is made of. An object's own kind, name and marks stand in its address already."""
+    for field in change.fields:
+        name = spell(field.path)
+        if name in {"apiVersion", "kind", "zone_id"} or field.after in (None, {}, []):
+            continue
+        if field.secret:
+            yield name, "(sensitive value)"
+        elif name in {"tags", "metadata"}:
+            yield from _own(name, field.after)
+        else:
+            yield name, value(field.after)
+
+
+def _own(name: str, fields: Value) -> Iterator[tuple[str, str]]:
+    shown = fields if isinstance(fields, Mapping) else {}
+    if name == "metadata":
+        return
+    for key, tag in shown.items():
+        if not key.startswith(_HIDDEN_TAGS):
+            yield f"{name}.{key}", value(tag)
+
+
+def _wrapped(symbol: str, words: list[str]) -> list[str]:
+    """Short values side by side, long ones on a line of their own."""
+    lines: list[str] = []
+    row = ""
+    for word in words:
+        cell = f"  {symbol} {word}"
+        if len(row) + len(cell) > 2 * _WIDE or len(cell) > _WIDE:
+            lines += [row] if row else []
+            row = ""
+        row = f"{row}{cell if not row else ' ' + cell}"
+    return lines + ([row] if row else [])
+
+
+def value(value: Value) -> str:
+    """A value as a plan shows it; text of AWS and Kubernetes in quotes only where it has spaces or could be mistaken."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return value if value and all(c.isalnum() or c in "-_./" for c in value) else json.dumps(value, ensure_ascii=False)
+        case int() | float():
+            return str(value)
+        case Ref():
+            return str(value)
+        case _:
+            return json.dumps(value, default=str, ensure_ascii=False, separators=(", ", ": "))
