@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,8 +31,9 @@ class Resource:
     removal: Removal = "delete"
     shared: bool = False
     origin: Origin = field(default_factory=lambda: Origin(""))
-    origins: Mapping[str, Origin] = field(default_factory=dict, compare=False)  # of single fields, by name
+    locate: Callable[[str], Origin] | None = field(default=None, compare=False, repr=False)  # computed when an error needs it
+    spelt: Mapping[str, str] = field(default_factory=dict, compare=False)  # fields by name → their paths in the spec
 
     def where(self, name: str) -> Origin:
         """The place in git that a message about field *name* should show."""
-        return self.origins.get(name, self.origin)
+        return self.locate(self.spelt[name]) if self.locate and name in self.spelt else self.origin

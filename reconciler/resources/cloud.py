@@ -6,11 +6,8 @@ address `id`, `public_ip` · zone `zone_id`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
-from reconciler.model.origin import Origin
 from reconciler.model.resource import Owner, Resource
 from reconciler.model.service import Service, VolumeSpec
 from reconciler.model.value import Ref, Value
@@ -48,8 +45,8 @@ def volume(service: Service, environment: Environment, member: str, name: str, z
         **{key: value for key, value in optional.items() if value is not None},
         "tags": dict(marks.tags(id, service.name, environment.aws.tags)),
     }
-    origins = {"size": service.locate(f"spec.volumes.{name}.size"), "type": service.locate(f"spec.volumes.{name}.type")}
-    return Resource(id, fields, service.name, removal="retain", origin=service.locate(f"spec.volumes.{name}"), origins=frozen(origins))
+    spelt = {key: f"spec.volumes.{name}.{key}" for key in fields} | {"zone": "spec.zones"}
+    return Resource(id, fields, service.name, removal="retain", origin=service.origin, locate=service.locate, spelt=spelt)
 
 
 def interface(service: Service, environment: Environment, member: str, zone: str) -> Resource:
@@ -61,7 +58,7 @@ def interface(service: Service, environment: Environment, member: str, zone: str
         "security_groups": list(environment.aws.security_groups),
         "tags": dict(marks.tags(id, service.name, {**environment.aws.tags, **unmanaged})),
     }
-    return Resource(id, fields, service.name, origin=service.locate("spec.addresses"))
+    return Resource(id, fields, service.name, origin=service.origin)
 
 
 def address(service: Service, environment: Environment, member: str) -> Resource:
@@ -69,7 +66,7 @@ def address(service: Service, environment: Environment, member: str) -> Resource
     id = ResourceId("address", environment.name, service.name, member)
     own = ResourceId("interface", environment.name, service.name, member)
     fields: dict[str, Value] = {"interface": Ref(own, "id"), "tags": dict(marks.tags(id, service.name, environment.aws.tags))}
-    return Resource(id, fields, service.name, needs=frozenset({own}), origin=service.locate("spec.addresses"))
+    return Resource(id, fields, service.name, needs=frozenset({own}), origin=service.origin)
 
 
 def record(service: Service, environment: Environment, member: str, value: Ref | None = None) -> Resource:
@@ -81,8 +78,3 @@ def record(service: Service, environment: Environment, member: str, value: Ref |
     needs = frozenset({zone_id(environment)} | ({value.id} if value else set()))
     id = ResourceId("record", environment.name, "", fqdn(environment, member))
     return Resource(id, fields, service.name, needs=needs, owner=owner, origin=service.origin)
-
-
-def frozen(origins: Mapping[str, Origin]) -> Mapping[str, Origin]:
-    """Only the places that are known."""
-    return {name: origin for name, origin in origins.items() if origin.path}
