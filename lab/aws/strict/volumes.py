@@ -1,0 +1,148 @@
+"""EBS volumes with the states, checks, times that moto leaves out: creating, attaching, detaching, deleting; one volume a client token."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, cast
+
+from moto.core.responses import ActionResult, EmptyResult
+from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import elastic_block_store
+from moto.ec2.models.elastic_block_store import Volume
+from moto.ec2.responses.elastic_block_store import ElasticBlockStore
+
+from lab.aws.strict import capacity, pages, tags
+from lab.aws.strict.base import StrictBase
+
+ATTACHABLE = {"running", "stopped"}
+
+
+class SlowVolume(Volume):
+    """A volume that knows it is being made or deleted."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.serial = pages.serial()
+        self.passing: str | None = None
+        """The state it passes through: creating, deleting."""
+
+    @property
+    def status(self) -> str:
+        return self.passing or super().status
+
+
+def install() -> None:
+    """Let moto make its volumes of the slow kind."""
+    elastic_block_store.Volume = SlowVolume  # type: ignore[misc]
+
+
+class Volumes(StrictBase, ElasticBlockStore):
+    """EC2's actions on volumes, their modification apart."""
+
+    def create_volume(self) -> ActionResult:
+        self.error_on_dryrun()
+        tags.check_specifications(self._get_params())
+        return ActionResult(self._once(self._create))
+
+    def _create(self) -> SlowVolume:
+        zone, snapshot = self._get_param("AvailabilityZone"), self._get_param("SnapshotId")
+        if zone is None or self.ec2_backend.get_zone_by_name(zone) is None:
+            raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
+        size = self._get_param("Size") or (self.ec2_backend.get_snapshot(snapshot).volume.size if snapshot else None)
+        if size is None:
+            raise EC2ClientError("MissingParameter", "The request must contain the parameter size or snapshotId")
+        asked = capacity.shape(self._get_param("VolumeType") or "gp2", size, self._get_param("Iops"), self._get_param("Throughput"))
+        volume = cast("SlowVolume", super().create_volume().result)
+        volume.iops, volume.throughput, volume.passing = asked.iops, asked.throughput, "creating"
+        self.world.later.add(self.world.settings.creating, partial(setattr, volume, "passing", None))
+        return volume
+
+    def delete_volume(self) -> ActionResult:
+        self.error_on_dryrun()
+        volume = self._volume()
+        if volume.attachment:
+            raise EC2ClientError("VolumeInUse", f"Volume {volume.id} is currently attached to {volume.attachment.instance.id}")
+        if volume.passing == "creating":
+            raise EC2ClientError("IncorrectState", f"The volume '{volume.id}' is 'creating'")
+        if volume.passing is None:
+            volume.passing = "deleting"
+            self.world.later.add(self.world.settings.deleting, partial(self._drop, volume))
+        return EmptyResult()
+
+    def _drop(self, volume: SlowVolume) -> None:
+        self.ec2_backend.volumes.pop(volume.id, None)
+        self.ec2_backend.tags.pop(volume.id, None)
+
+    def attach_volume(self) -> ActionResult:
+        self.error_on_dryrun()
+        volume, instance, device = self._volume(), self.ec2_backend.get_instance(self._get_param("InstanceId")), self._get_param("Device")
+        self._check_attachable(volume, instance, device)
+        attachment = self.ec2_backend.attach_volume(volume.id, instance.id, device)
+        attachment.status = "attaching"
+        facts = {"volume": volume.id, "instance": instance.id, "device": device}
+        self.world.later.add(self.world.settings.attaching, partial(self._attached, attachment, facts))
+        return _told(attachment)
+
+    def _attached(self, attachment: Any, facts: dict[str, str]) -> None:
+        if attachment.volume.attachment is attachment and attachment.status == "attaching":
+            attachment.status = "attached"
+            self.world.events.publish("volume.attached", **facts)
+
+    def _check_attachable(self, volume: SlowVolume, instance: Any, device: str | None) -> None:
+        if device is None:
+            raise EC2ClientError("MissingParameter", "The request must contain the parameter device")
+        if volume.attachment:
+            raise EC2ClientError("VolumeInUse", f"{volume.id} is already attached to an instance")
+        if volume.passing:
+            raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is '{volume.passing}', not 'available'.")
+        if instance.state not in ATTACHABLE:
+            raise EC2ClientError("IncorrectState", f"Instance '{instance.id}' is not 'running'.")
+        if volume.availability_zone != instance.placement.zone:
+            message = f"The volume '{volume.id}' is not in the same availability zone as instance '{instance.id}'"
+            raise EC2ClientError("InvalidVolume.ZoneMismatch", message)
+        if device in instance.block_device_mapping:
+            message = f"Invalid value '{device}' for unixDevice. Attachment point {device} is already in use"
+            raise EC2ClientError("InvalidParameterValue", message)
+
+    def detach_volume(self) -> ActionResult:
+        self.error_on_dryrun()
+        volume = self._volume()
+        attachment = volume.attachment
+        if attachment is None:
+            raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the '{volume.status}' state.")
+        instance, device = self._get_param("InstanceId", attachment.instance.id), self._get_param("Device", attachment.device)
+        if (instance, device) != (attachment.instance.id, attachment.device):
+            message = f"The volume '{volume.id}' is not attached to instance '{instance}' as device '{device}'."
+            raise EC2ClientError("InvalidAttachment.NotFound", message)
+        if attachment.status == "detaching":
+            raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the 'detaching' state.")
+        attachment.status = "detaching"
+        self.world.later.add(self.world.settings.detaching, partial(self._detached, attachment))
+        return _told(attachment)
+
+    def _detached(self, attachment: Any) -> None:
+        volume, instance = attachment.volume, attachment.instance
+        if volume.attachment is attachment:
+            self.ec2_backend.detach_volume(volume.id, instance.id, attachment.device)
+            self.world.events.publish("volume.detached", volume=volume.id, instance=instance.id, device=attachment.device)
+
+    def describe_volumes(self) -> ActionResult:
+        size = pages.size(self._get_param("MaxResults"), capped=True)
+        found = cast("dict[str, list[SlowVolume]]", super().describe_volumes().result)["Volumes"]
+        page, token = pages.cut(found, size, self._get_param("NextToken"))
+        return ActionResult({"Volumes": page, "NextToken": token})
+
+    def _volume(self) -> SlowVolume:
+        return cast("SlowVolume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
+
+
+def _told(attachment: Any) -> ActionResult:
+    return ActionResult(
+        {
+            "VolumeId": attachment.volume.id,
+            "InstanceId": attachment.instance.id,
+            "Device": attachment.device,
+            "State": attachment.status,
+            "AttachTime": attachment.attach_time,
+        }
+    )

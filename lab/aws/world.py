@@ -1,0 +1,28 @@
+"""All that the lab's AWS holds beside moto's own state, and the one lock under which both are touched."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+from lab.aws.events import Events
+from lab.aws.later import Later
+from lab.aws.past import Past
+from lab.aws.settings import Settings
+
+
+class World:
+    """One account's world. Moto has no locks of its own, so every call into it is made under *lock*."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.lock = threading.RLock()
+        self.past = Past()
+        self.later = Later(self.lock, self.past.keep)
+        self.events = Events()
+        self.tokens: dict[tuple[str, str], tuple[Any, Any]] = {}
+        """(action, client token) → what was asked with it, what was made for it."""
+        self.parted: set[str] = set()
+        """Associations of Elastic IP addresses that were undone; undoing one again is no error."""
+        self.changes: dict[str, tuple[Any, float]] = {}
+        """Route 53 change → when it was submitted, the moment (monotonic) it is in sync."""
