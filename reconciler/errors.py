@@ -56,7 +56,12 @@ class Interrupted(ReconcilerError):
 
 
 class ProviderError(ReconcilerError):
-    """AWS, Kubernetes, git or the engine refused."""
+    """AWS, Kubernetes, git or the engine refused. *code* is its own word for it, *status* the HTTP code; "" and 0 where it has none."""
+
+    def __init__(self, message: str, *, hint: str = "", code: str = "", status: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.code = code
+        self.status = status
 
 
 class TransientError(ProviderError):
