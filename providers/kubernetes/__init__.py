@@ -1,0 +1,109 @@
+"""Port `Cluster` over plain REST: objects stay the JSON that the API server sends, without a client's object models."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from typing import Any
+
+from providers.kubernetes import kubeconfig as kubeconfigs
+from providers.kubernetes.transport import PATIENCE, Target, Transport, refusal
+from reconciler import errors
+from reconciler.ports import ObjectKind, Payload
+
+CHUNK = 500  # objects a page
+RESTARTS = 5  # of a list whose snapshot the API server has let go
+MISSING, CONFLICT, GONE = 404, 409, 410
+_NAMES_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
+_POD = ObjectKind("v1", "Pod", "pods")
+
+
+class Kubernetes:
+    """A cluster: that of *kubeconfig* and *context*; without them that of KUBECONFIG, of the Pod this runs in, or of ~/.kube/config."""
+
+    def __init__(self, kubeconfig: str = "", context: str = "", *, patience: float = PATIENCE) -> None:
+        self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
+
+    @cached_property
+    def _transport(self) -> Transport:
+        """Made when first used: who only asks for `--help` needs no kubeconfig."""
+        return Transport(kubeconfigs.load(self.kubeconfig, self.context), self.patience)
+
+    def list(self, kind: ObjectKind, *, namespace: str = "", selector: str = "") -> Iterator[Payload]:
+        """Every object once, a chunk in memory. When the server's snapshot expires between chunks, the list begins anew unseen."""
+        asked = {"limit": str(CHUNK), **({"labelSelector": selector} if selector else {})}
+        seen: set[tuple[str, str]] = set()
+        onward, restarts = "", 0
+        while True:
+            page = self._page(Target(kind, namespace=namespace), {**asked, **({"continue": onward} if onward else {})})
+            if page is None:
+                onward, restarts = "", restarts + 1
+                if restarts > RESTARTS:
+                    raise errors.TransientError(f"the list of {kind.plural} expired {restarts} times before its end", status=GONE)
+                continue
+            for item in page.get("items") or ():
+                name = (item["metadata"].get("namespace", ""), item["metadata"]["name"])
+                if name not in seen:
+                    seen.add(name)
+                    yield {"apiVersion": kind.api_version, "kind": kind.kind, **item}  # a list's items don't say
+            onward = page.get("metadata", {}).get("continue", "")
+            if not onward:
+                return
+
+    def _page(self, target: Target, params: Mapping[str, str]) -> Mapping[str, Any] | None:
+        """A chunk; None where the snapshot that `continue` names has expired."""
+        tolerated = {GONE} if "continue" in params else set()
+        answer = self._transport.send("GET", target, tolerate=tolerated, params=params)
+        return answer.json() if answer.status_code != GONE else None
+
+    def get(self, kind: ObjectKind, name: str, *, namespace: str = "") -> Payload | None:
+        answer = self._transport.send("GET", Target(kind, name, namespace), tolerate={MISSING})
+        return answer.json() if answer.status_code != MISSING else None
+
+    def exists(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+        """Whether there is one; only its metadata is sent, so that this may be asked of Secrets."""
+        answer = self._transport.send("GET", Target(kind, name, namespace), tolerate={MISSING}, headers={"Accept": _NAMES_ONLY})
+        return answer.status_code != MISSING
+
+    def create(self, kind: ObjectKind, body: Payload) -> Payload | None:
+        """The created object; None where one of its name exists already."""
+        target = Target(kind, "", body["metadata"].get("namespace", ""))
+        answer = self._transport.send("POST", target, tolerate={CONFLICT}, json=body)
+        if answer.status_code != CONFLICT:
+            return answer.json()  # type: ignore[no-any-return]
+        if answer.json().get("reason") != "AlreadyExists":  # a quota that others use too answers Conflict
+            raise refusal(answer, "POST", target)
+        return None
+
+    def replace(self, kind: ObjectKind, body: Payload) -> Payload | None:
+        """Compare-and-set by the body's resourceVersion; None where another writer came first, or has deleted it."""
+        metadata = body["metadata"]
+        if not metadata.get("resourceVersion"):
+            raise ValueError(f"{kind.kind} {metadata['name']} has no resourceVersion to compare with")
+        target = Target(kind, metadata["name"], metadata.get("namespace", ""))
+        answer = self._transport.send("PUT", target, tolerate={CONFLICT, MISSING}, json=body)
+        return answer.json() if answer.is_success else None
+
+    def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
+        headers = {"Content-Type": "application/merge-patch+json"}
+        answer = self._transport.send("PATCH", Target(kind, name, namespace, subresource), json=body, headers=headers)
+        return answer.json()  # type: ignore[no-any-return]
+
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+        """False where there was nothing to delete. What it owns goes with it, also for Jobs, whose own default is to leave their Pods."""
+        body = {"propagationPolicy": "Background"}
+        answer = self._transport.send("DELETE", Target(kind, name, namespace), tolerate={MISSING}, json=body)
+        return answer.status_code != MISSING
+
+    def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:
+        """The lines of a container's log so far; a line ends at a line feed and nowhere else."""
+        params = {"container": container, **({"tailLines": str(tail)} if tail is not None else {})}
+        rest = b""
+        for chunk in self._transport.stream(Target(_POD, pod, namespace, "log"), params=params):
+            *whole, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode(errors="replace") for line in whole)
+        if rest:
+            yield rest.decode(errors="replace")
+
+
+__all__ = ["Kubernetes"]
