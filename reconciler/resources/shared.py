@@ -1,0 +1,27 @@
+"""What the services of an environment share: its hosted zone, its storage class, the namespaces they live in. One stack, `-`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reconciler.model.address import SHARED, ResourceId
+from reconciler.model.environment import Environment
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.resources import cloud, kubernetes
+
+_GIVEN = "default"  # every cluster has it, and nobody may declare or delete it
+
+
+def shared(environment: Environment, services: Iterable[Service]) -> tuple[Resource, ...]:
+    """The resources of the stack `-`."""
+    names = {environment.kubernetes.namespace, *(service.namespace for service in services)} - {_GIVEN, ""}
+    namespaces = (kubernetes.namespace(environment, name) for name in sorted(names))
+    return (cloud.hosted_zone(environment), kubernetes.storage_class(environment), *namespaces)
+
+
+def namespace_needs(environment: Environment, name: str) -> frozenset[ResourceId]:
+    """What an object of namespace *name* has to wait for."""
+    if name == _GIVEN:
+        return frozenset()
+    return frozenset({kubernetes.object_id(environment.name, SHARED, "Namespace", "", name)})

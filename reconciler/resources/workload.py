@@ -1,0 +1,188 @@
+"""What services of all types share: members with volumes, names and addresses, and the StatefulSet that runs them. Pure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler.kinds import MemberPlan
+from reconciler.model.address import ResourceId
+from reconciler.model.environment import Environment
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.resources import kubernetes, marks, member, shared, storage
+from reconciler.resources.overlay import overlay
+
+SET = "reconciler/set"  # a label: which of a service's StatefulSets a Pod is of
+CHECKSUM = "reconciler/checksum"
+RESTARTED = "reconciler/restarted-at"
+CONFIG_PATH = "/etc/service"
+_MOVED_AFTER = 30  # seconds that a Pod stays on a node that is gone, in place of Kubernetes' 300
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What a type says of its Pods.
+
+    *container* is the main one: name, image, command, ports and probes. *mounts* say where a volume lies in it. *files* are
+    mounted at CONFIG_PATH. A change of *signature* restarts the Pods, so it must not depend on how many members there are unless
+    each of them has to know.
+    """
+
+    container: Mapping[str, Any]
+    mounts: Mapping[str, str]
+    files: Mapping[str, str] = field(default_factory=dict)
+    signature: Any = ""
+    ports: Mapping[str, int] = field(default_factory=dict)
+    preparing: tuple[Mapping[str, Any], ...] = ()  # init containers that run once the member is in its place
+    grace: int = 30
+
+
+def resources(service: Service, environment: Environment, program: Program) -> tuple[Resource, ...]:
+    """Everything that a service of one StatefulSet declares."""
+    return tuple(_resources(service, environment, program))
+
+
+def _resources(service: Service, environment: Environment, program: Program) -> Iterator[Resource]:
+    plan = member.members(service, environment)
+    namespace = shared.namespace_needs(environment, service.namespace)
+    disks = tuple(storage.disks(service, environment, plan, namespace))
+    yield from disks
+    places = tuple(member.places(service, environment, plan))
+    yield from places
+    before = [_headless(service, environment, program, namespace), *_config(service, environment, program, namespace)]
+    if member.has_interface(service):
+        before.append(member.facts(service, environment, plan, namespace))
+    named = {place.id for place in places if place.owner == "engine"}  # a member with an interface binds to its name
+    yield from before
+    yield _budget(service, environment, namespace)
+    claims = (disk.id for disk in disks if disk.id.name.startswith("PersistentVolumeClaim/"))
+    yield _stateful_set(service, environment, program, plan, frozenset({*claims, *named, *(one.id for one in before), *namespace}))
+
+
+def selector(service: Service, environment: Environment) -> dict[str, str]:
+    """The labels that a member's Pod has for ever: a StatefulSet's selector cannot change."""
+    return {marks.ENVIRONMENT: environment.name, marks.SERVICE: service.name, SET: service.name}
+
+
+def readiness(script: str, period: int = 5) -> dict[str, Any]:
+    """A probe that asks the application itself, in a shell of its image."""
+    return {"exec": {"command": ["bash", "-c", script]}, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": 3}
+
+
+def main_container(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
+    """The type's container with what all have: resources, names, volumes and files."""
+    mounts: list[dict[str, Any]] = [{"name": name, "mountPath": path} for name, path in program.mounts.items()]
+    if program.files:
+        mounts.append({"name": "config", "mountPath": CONFIG_PATH, "readOnly": True})
+    # A member with an address of its own binds to that only, so several may share a node; declared ports would keep them apart.
+    ports = [] if member.has_interface(service) else [{"name": name, "containerPort": port} for name, port in program.ports.items()]
+    own = {
+        "env": [*member.environment_variables(environment), *program.container.get("env", ())],
+        "resources": service.resources.manifest(),
+        "ports": ports,
+        "volumeMounts": mounts,
+    }
+    return {**program.container, **{name: value for name, value in own.items() if value}}
+
+
+def _pod_template(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
+    notes = {CHECKSUM: checksum(program.signature), RESTARTED: service.restarted_at}
+    rendered = {
+        "metadata": {"annotations": {name: text for name, text in notes.items() if text}},
+        "spec": _pod(service, environment, program),
+    }
+    template = overlay(rendered, service.pod_template)
+    labels = {**template["metadata"].get("labels", {}), **marks.labels(environment.name, service.name), SET: service.name}
+    return {**template, "metadata": {**template["metadata"], "labels": labels}}
+
+
+def _pod(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
+    volumes = [{"name": "config", "configMap": {"name": config_name(service)}}] if program.files else []
+    network: dict[str, Any] = {}
+    if member.has_interface(service):
+        volumes.append({"name": "member", "configMap": {"name": member.facts_name(service)}})
+        network = {"hostNetwork": True, "dnsPolicy": "ClusterFirstWithHostNet"}
+    apart = {"labelSelector": {"matchLabels": selector(service, environment)}, "topologyKey": "kubernetes.io/hostname"}
+    return {
+        **network,
+        "initContainers": [member.gate(service, environment), *program.preparing],
+        "containers": [main_container(service, environment, program)],
+        **({"volumes": volumes} if volumes else {}),
+        "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}},
+        "tolerations": [
+            {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _MOVED_AFTER}
+            for state in ("not-ready", "unreachable")
+        ],
+        "terminationGracePeriodSeconds": program.grace,
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,  # their REDIS_PORT=tcp://… is read by many an image as its own setting
+    }
+
+
+def _stateful_set(
+    service: Service, environment: Environment, program: Program, plan: tuple[MemberPlan, ...], needs: frozenset[ResourceId]
+) -> Resource:
+    spec = {
+        "serviceName": service.name,
+        "replicas": 0 if service.stopped else len(plan),
+        "selector": {"matchLabels": selector(service, environment)},
+        # Parallel, so that one zone without nodes holds nobody else up. RollingUpdate: last member first, each Ready before the next;
+        # an order that knows quorum and primary needs OnDelete and somebody who asks the application, which nobody does yet.
+        "podManagementPolicy": "Parallel",
+        "updateStrategy": {"type": "RollingUpdate"},
+        "template": _pod_template(service, environment, program),
+    }
+    if service.volumes:
+        spec["volumeClaimTemplates"] = storage.claim_templates(service, environment)
+    manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": _metadata(service, service.name), "spec": spec}
+    return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
+
+
+def _headless(service: Service, environment: Environment, program: Program, needs: frozenset[ResourceId]) -> Resource:
+    """Names for Pods inside the cluster, also of those that are not ready: members find each other before they are."""
+    ports = [{"name": name, "port": port, "targetPort": port} for name, port in program.ports.items()]
+    spec = {
+        "clusterIP": "None",
+        "publishNotReadyAddresses": True,
+        "selector": selector(service, environment),
+        **({"ports": ports} if ports else {}),
+    }
+    manifest = {"apiVersion": "v1", "kind": "Service", "metadata": _metadata(service, service.name), "spec": spec}
+    return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
+
+
+def _config(service: Service, environment: Environment, program: Program, needs: frozenset[ResourceId]) -> Iterator[Resource]:
+    if program.files:
+        manifest = {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": _metadata(service, config_name(service)),
+            "data": dict(program.files),
+        }
+        yield kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.locate("spec.options"))
+
+
+def _budget(service: Service, environment: Environment, needs: frozenset[ResourceId]) -> Resource:
+    """One member at a time when nodes are drained; a Pod that does not work anyway may always go."""
+    spec = {"maxUnavailable": 1, "selector": {"matchLabels": selector(service, environment)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+    manifest = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": _metadata(service, service.name), "spec": spec}
+    return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
+
+
+def _metadata(service: Service, name: str) -> dict[str, Any]:
+    return {"namespace": service.namespace, "name": name}
+
+
+def config_name(service: Service) -> str:
+    return f"{service.name}-config"
+
+
+def checksum(signature: Any) -> str:
+    """Short, and stable between runs and versions of Python; "" of nothing."""
+    if not signature:
+        return ""
+    return hashlib.sha256(json.dumps(signature, sort_keys=True).encode()).hexdigest()[:16]

@@ -1,0 +1,118 @@
+"""Redis: member 0 is the primary, the others are its replicas; each keeps its data on a volume of its own.
+
+    apiVersion: reconciler/v1
+    kind: Service
+    metadata: {name: cache}
+    spec:
+      type: redis
+      version: "8.0"
+      replicas: 3
+      volumes: {data: {size: 10Gi}}
+      options: {maxmemory: 512Mi, maxmemoryPolicy: allkeys-lru}
+
+There is no password yet: who can reach port 6379 can use it, so security groups or network policies have to say who can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from reconciler.kinds import Check, ServiceType
+from reconciler.model.document import Flag, Part, Positive
+from reconciler.model.environment import Environment
+from reconciler.model.quantity import Quantity
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.resources import cloud, member, workload
+
+PORT = 6379
+_STOPS_WITHIN = 60  # seconds: a last save of a large data set
+
+
+class Options(Part):
+    """What redis.conf says beside names and places."""
+
+    maxmemory: Quantity | None = None
+    maxmemory_policy: Literal[
+        "noeviction", "allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-lru", "volatile-lfu", "volatile-random", "volatile-ttl"
+    ] = "noeviction"
+    appendonly: Flag = True
+    appendfsync: Literal["always", "everysec", "no"] = "everysec"
+    repl_timeout: Positive = 60
+
+
+def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
+    plan = member.members(service, environment)
+    files = {f"{one.name}.conf": _config(service, environment, one.ordinal) for one in plan}
+    return workload.resources(
+        service,
+        environment,
+        workload.Program(
+            container=_container(service),
+            mounts={"data": "/data"} if "data" in service.volumes else {},
+            files=files,
+            signature=[_config(service, environment, ordinal) for ordinal in (0, 1)],  # a primary's and a replica's, however many there are
+            ports={"redis": PORT},
+            grace=_STOPS_WITHIN,
+        ),
+    )
+
+
+def _container(service: Service) -> dict[str, Any]:
+    return {
+        "name": "redis",
+        "image": f"redis:{service.version}",
+        "args": ["redis-server", f"{workload.CONFIG_PATH}/$(MEMBER).conf"],
+        "readinessProbe": workload.readiness(f'[ "$(redis-cli -h "$FQDN" -p {PORT} ping)" = PONG ]'),
+    }
+
+
+def _config(service: Service, environment: Environment, ordinal: int) -> str:
+    """redis.conf of one member. Names, not addresses, are what members know of each other: addresses change."""
+    options = Options.model_validate(service.options)
+    own = cloud.fqdn(environment, f"{service.name}-{ordinal}")
+    settings: dict[str, Any] = {
+        "port": PORT,
+        "protected-mode": "no",
+        "dir": "/data",
+        "appendonly": _word(on=options.appendonly),
+        "appendfsync": options.appendfsync,
+        "maxmemory": options.maxmemory.bytes if options.maxmemory else 0,
+        "maxmemory-policy": options.maxmemory_policy,
+        "repl-timeout": options.repl_timeout,
+        "replica-announce-ip": own,
+    }
+    if member.has_interface(service):
+        settings |= {"bind": own, "bind-source-addr": own}
+    if ordinal:
+        settings["replicaof"] = f"{cloud.fqdn(environment, f'{service.name}-0')} {PORT}"
+    return "".join(f"{name} {value}\n" for name, value in settings.items())
+
+
+def _word(*, on: bool) -> str:
+    return "yes" if on else "no"
+
+
+def check(service: Service, environment: Environment) -> Iterator[Check]:
+    yield from member.checks(service, environment)
+    options = Options.model_validate(service.options)
+    for name in service.volumes:
+        if name != "data":
+            yield f"volumes.{name}", "redis has one volume, data", "remove it, or name it data"
+    if options.appendonly and "data" not in service.volumes:
+        yield "options.appendonly", "an append-only file needs a volume to lie on", "add volumes.data, or set appendonly: false"
+    limit = service.resources.limits.get("memory")
+    if options.maxmemory and limit and options.maxmemory.bytes >= limit.bytes:
+        yield "options.maxmemory", f"{options.maxmemory} leaves nothing of the limit of {limit} for Redis itself", "raise limits.memory"
+
+
+SERVICE = ServiceType(
+    name="redis",
+    level="rendered",
+    versions=("8.0", "8.2", "7.4", "7.2"),
+    resources=resources,
+    members=member.members,
+    options=Options,
+    check=check,
+)

@@ -1,0 +1,150 @@
+"""ZooKeeper: an ensemble of an odd number of voters, each with a fixed id, data on a volume, and best with an address of its own.
+
+    apiVersion: reconciler/v1
+    kind: Service
+    metadata: {name: coordination}
+    spec:
+      type: zookeeper
+      version: "3.8"
+      replicas: 3
+      addresses: none
+      volumes: {data: {size: 10Gi}, journal: {size: 5Gi}}
+      options: {heap: 512Mi}
+
+With `addresses: private` a member keeps its address wherever it runs, which clients that resolve names only once need. The optional
+volume `journal` takes the transaction log. Another number of replicas restarts all members: each has to know every other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.kinds import Check, ServiceType
+from reconciler.model.document import Flag, Part, Positive
+from reconciler.model.environment import Environment
+from reconciler.model.quantity import Quantity
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.resources import cloud, member, workload
+
+CLIENT, PEER, ELECTION = 2181, 2888, 3888
+_PATHS = {"data": "/data", "journal": "/datalog"}
+_MIB = 2**20
+# Serving, not only running: a member without a quorum answers, but says that it is not.
+_PROBE = f"""exec 3<>"/dev/tcp/$FQDN/{CLIENT}" && printf srvr >&3 && grep -q '^Mode: ' <&3"""
+# The id belongs to the data: it is written once, and a volume with another id is another member's.
+_IDENTITY = """
+id=$((${MEMBER##*-} + 1))
+if [ ! -s /data/myid ]; then echo "$id" > /data/myid; fi
+if [ "$(cat /data/myid)" != "$id" ]; then
+  echo "the volume holds the data of server $(cat /data/myid), but $MEMBER is server $id: give the member its own volume back"
+  exit 1
+fi
+"""
+
+
+class Options(Part):
+    """What zoo.cfg and the JVM are told beside names and places."""
+
+    heap: Quantity = Quantity.parse("512Mi")
+    tick_time: Positive = 2000  # milliseconds
+    init_limit: Positive = 10
+    sync_limit: Positive = 5
+    max_client_cnxns: Positive = 60
+    autopurge: Flag = True
+
+
+def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
+    files = {f"{one.name}.cfg": _config(service, environment, one.name) for one in member.members(service, environment)}
+    return workload.resources(
+        service,
+        environment,
+        workload.Program(
+            container=_container(service),
+            mounts={name: path for name, path in _PATHS.items() if name in service.volumes},
+            files=files,
+            signature=_config(service, environment, f"{service.name}-0"),
+            ports={"client": CLIENT, "peer": PEER, "election": ELECTION},
+            preparing=(_identity(service, environment),),
+        ),
+    )
+
+
+def _container(service: Service) -> dict[str, Any]:
+    heap = Options.model_validate(service.options).heap.bytes // _MIB
+    return {
+        "name": "zookeeper",
+        "image": f"zookeeper:{service.version}",
+        "args": ["zkServer.sh", "start-foreground", f"{workload.CONFIG_PATH}/$(MEMBER).cfg"],
+        # the JVM forgets a peer's old address after as long as its record may be cached
+        "env": [
+            {"name": "JVMFLAGS", "value": f"-Xms{heap}m -Xmx{heap}m -Dsun.net.inetaddr.ttl=5"},
+            {"name": "JMXDISABLE", "value": "true"},
+        ],
+        "readinessProbe": workload.readiness(_PROBE),
+    }
+
+
+def _identity(service: Service, environment: Environment) -> dict[str, Any]:
+    return {
+        "name": "identity",
+        "image": f"zookeeper:{service.version}",
+        "command": ["bash", "-ec", _IDENTITY],
+        "env": member.environment_variables(environment),
+        "volumeMounts": [{"name": "data", "mountPath": _PATHS["data"]}],
+    }
+
+
+def _config(service: Service, environment: Environment, name: str) -> str:
+    """zoo.cfg of one member; all differ only where a member says its own name."""
+    options = Options.model_validate(service.options)
+    settings: dict[str, Any] = {
+        "tickTime": options.tick_time,
+        "initLimit": options.init_limit,
+        "syncLimit": options.sync_limit,
+        "maxClientCnxns": options.max_client_cnxns,
+        "dataDir": _PATHS["data"],
+        **({"dataLogDir": _PATHS["journal"]} if "journal" in service.volumes else {}),
+        "clientPort": CLIENT,
+        **({"clientPortAddress": cloud.fqdn(environment, name)} if member.has_interface(service) else {}),
+        "quorumListenOnAllIPs": "false",
+        "standaloneEnabled": "false",  # one member is an ensemble of one, and can be joined by others
+        "reconfigEnabled": "false",
+        "admin.enableServer": "false",
+        "4lw.commands.whitelist": "ruok,srvr,mntr",
+        "autopurge.snapRetainCount": 3,
+        "autopurge.purgeInterval": 24 if options.autopurge else 0,
+    }
+    for one in member.members(service, environment):
+        settings[f"server.{one.ordinal + 1}"] = f"{cloud.fqdn(environment, one.name)}:{PEER}:{ELECTION}"
+    return "".join(f"{key}={value}\n" for key, value in settings.items())
+
+
+def check(service: Service, environment: Environment) -> Iterator[Check]:
+    yield from member.checks(service, environment)
+    if service.replicas % 2 == 0:
+        fewer, more = service.replicas - 1, service.replicas + 1
+        why = f"{service.replicas} voters survive the loss of no more members than {fewer} would"
+        yield "replicas", why, f"choose {fewer} or {more}"
+    if "data" not in service.volumes:
+        yield "volumes", "ZooKeeper needs the volume data", "add volumes: {data: {size: 10Gi}}"
+    for name in service.volumes:
+        if name not in _PATHS:
+            yield f"volumes.{name}", "ZooKeeper has the volumes data and journal", "remove it, or give it one of these names"
+    heap, limit = Options.model_validate(service.options).heap, service.resources.limits.get("memory")
+    if heap.bytes < _MIB:
+        yield "options.heap", f"{heap} is less than 1Mi", "write a quantity such as 512Mi"
+    if limit and heap.bytes >= limit.bytes:
+        yield "options.heap", f"{heap} leaves nothing of the limit of {limit} for the JVM itself", "raise limits.memory"
+
+
+SERVICE = ServiceType(
+    name="zookeeper",
+    level="rendered",
+    versions=("3.8", "3.9"),
+    resources=resources,
+    members=member.members,
+    options=Options,
+    check=check,
+)
