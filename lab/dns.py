@@ -9,7 +9,7 @@ import struct
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import boto3
 import dns.exception
@@ -108,11 +108,11 @@ class Datagrams(asyncio.DatagramProtocol):
     """One question a datagram."""
 
     server: Server
-    _transport: asyncio.BaseTransport | None = None
+    _transport: asyncio.DatagramTransport = field(init=False)
     _running: set[asyncio.Task[None]] = field(default_factory=set)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         task = asyncio.create_task(self._reply(data, addr))
@@ -121,7 +121,7 @@ class Datagrams(asyncio.DatagramProtocol):
 
     async def _reply(self, data: bytes, addr: tuple[str, int]) -> None:
         response = await self.server.answer(data)
-        if response and isinstance(self._transport, asyncio.DatagramTransport):
+        if response:
             size = response.request_payload or _DATAGRAM
             self._transport.sendto(response.to_wire(max_size=max(size, 512), prefer_truncation=True), addr)
 

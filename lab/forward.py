@@ -12,6 +12,7 @@ import contextlib
 import socket
 from collections.abc import Iterable
 from functools import partial
+from typing import cast
 
 CHUNK = 1 << 16
 ANSWER_WITHIN = 5.0  # seconds for a datagram's answer
@@ -47,7 +48,7 @@ class _Datagrams(asyncio.DatagramProtocol):
         self._running: set[asyncio.Task[None]] = set()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = transport
+        self._transport = cast("asyncio.DatagramTransport", transport)
 
     def datagram_received(self, data: bytes, addr: Address) -> None:
         task = asyncio.create_task(self._ask(data, addr))
@@ -62,8 +63,7 @@ class _Datagrams(asyncio.DatagramProtocol):
             await loop.sock_sendall(inside, question)
             async with asyncio.timeout(ANSWER_WITHIN):
                 answer = await loop.sock_recv(inside, CHUNK)
-            if isinstance(self._transport, asyncio.DatagramTransport):
-                self._transport.sendto(answer, client)
+            self._transport.sendto(answer, client)
 
 
 async def serve(streams: Iterable[tuple[int, Address]], datagrams: Iterable[tuple[int, Address]]) -> None:

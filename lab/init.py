@@ -55,6 +55,7 @@ def _be_init(directory: Path) -> None:
     outer_pid = int(Path("/proc/self").readlink().name)  # /proc is still the outer machine's
     listeners = _listen()
     namespace.make_private()
+    namespace.show_own_processes()
     namespace.unshare(namespace.CLONE_NEWNET)
     namespace.bring_up([layout.API_SERVER, layout.AWS, layout.DNS, *(node.address for node in nodes.planned())])
     _prepare(directory, listeners.ports()["api_server"])
@@ -125,13 +126,7 @@ def _children(directory: Path, listeners: Listeners, outer_pid: int) -> Iterator
     ports = [f"--{name.replace('_', '-')}={port}" for name, port in listeners.ports().items()]
     judge = _judge(directory)
     yield from control_plane.children(directory)
-    strict = find_spec("lab.aws.server")
-    aws = (
-        python("lab.aws.server", f"--host={layout.AWS}", f"--port={layout.AWS_PORT}", here)
-        if strict
-        else ("moto_server", "-H", layout.AWS, "-p", str(layout.AWS_PORT))
-    )
-    yield Child("aws", aws, end="lost")
+    yield Child("aws", python("lab.aws.server", f"--host={layout.AWS}", f"--port={layout.AWS_PORT}", here), end="lost")
     yield Child("forward", python("lab.forward", *_routes(listeners)), pass_fds=listeners.descriptors())
     yield Child("setup", python("lab.setup", here, f"--pid={outer_pid}", *ports), end="done")
     yield Child("dns", python("lab.dns", here), after=exists(directory / "aws" / "credentials"), env=judge)

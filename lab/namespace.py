@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 MARK = "lab.init"
-CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x20000000, 0x40000000
+CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x04000000, 0x20000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -33,8 +33,12 @@ def mount(source: str, target: str, kind: str = "", *, flags: int = 0, options: 
 
 
 def make_private() -> None:
-    """Let no mount made from here on reach the outer machine, and see only this pid namespace in /proc."""
+    """Let no mount made from here on reach the mount namespace that this one came from."""
     mount("none", "/", flags=MS_REC | MS_PRIVATE)
+
+
+def show_own_processes() -> None:
+    """Let /proc tell of this pid namespace only."""
     mount("proc", "/proc", "proc")
 
 

@@ -22,6 +22,7 @@ from lightkube.resources.core_v1 import Node as LiveNode
 from lightkube.types import PatchType
 
 from lab import access, child, cloud, control_plane, layout, nodes, tool
+from lab.aws.client import Switches
 from lab.cloud import Cloud
 from lab.error import LabError
 from lab.layout import Layout
@@ -77,8 +78,7 @@ def _furnish(directory: Path, planned: list[nodes.Node]) -> Cloud:
     session = boto3.Session("lab", "lab", region_name=layout.REGION)
     furnished = cloud.furnish(session.client("ec2", endpoint_url=_AWS), session.client("route53", endpoint_url=_AWS), planned)
     access.write_credentials(session.client("iam", endpoint_url=_AWS), directory / "aws" / "credentials")
-    if find_spec("lab.aws.server"):
-        urllib.request.urlopen(urllib.request.Request(f"{_AWS}/lab/arm-iam", method="POST"), timeout=WITHIN).close()
+    Switches(_AWS).arm_iam()
     return furnished
 
 
