@@ -70,7 +70,7 @@ def host_entries(desired: Desired, ids: tuple[str, ...]) -> dict[str, HostEntry]
 
 def resolve(configuration: Configuration, sources: Mapping[str, Source], known: Resolved | None, tip: Tip | None = None) -> Resolved:
     """Its layers at commits. A branch is looked up once, when first declared: *known* is what came of that; without *tip* it stays open."""
-    urls = {one.source: sources[one.source].clone_url for one in _checkouts(configuration) if one.source in sources}
+    urls = {one.source: sources[one.source].clone_url for one in _checkouts(configuration) if one.source and one.source in sources}
     declared = digest([configuration.model_dump(mode="json", include={"layers", "additional_inventory"}), urls])
     if known and known.declared == declared and (known.whole or tip is None):
         return known
