@@ -11,7 +11,6 @@ import ipaddress
 import os
 import signal
 import socket
-import struct
 import subprocess
 import sys
 import time
@@ -105,16 +104,16 @@ def _is_local(address: str) -> bool:
 
 
 def _networks(routes: Path) -> Iterator[ipaddress.IPv4Network]:
-    """The networks that this node is in itself, out of /proc/net/route (little-endian hexadecimal)."""
+    """The networks that this node is in itself, out of /proc/net/route."""
     for line in routes.read_text().splitlines()[1:]:
         _, destination, gateway, _, _, _, _, mask = line.split()[:8]
         if gateway == "00000000" and mask not in {"00000000", "FFFFFFFF"}:
-            yield ipaddress.ip_network((_big_endian(destination), bin(int(mask, 16)).count("1")))
+            yield ipaddress.IPv4Network((_number(destination), int(mask, 16).bit_count()))
 
 
-def _big_endian(text: str) -> int:
-    number: int = struct.unpack("<I", bytes.fromhex(text))[0]
-    return struct.unpack(">I", struct.pack("<I", number))[0] if sys.byteorder == "big" else number
+def _number(text: str) -> int:
+    """An address as the kernel prints it there: its bytes in the machine's own order."""
+    return int.from_bytes(bytes.fromhex(text), sys.byteorder)
 
 
 def missing(identity: Identity, place: Place) -> Callable[[], str]:
@@ -132,13 +131,13 @@ def _run(command: list[str]) -> None:
 
 def wait(lacks: Callable[[], str], patience: float | None, say: Callable[[str], None]) -> None:
     """Return once nothing is missing, or *patience* is at its end."""
-    began = told = time.monotonic()
+    began, told = time.monotonic(), float("-inf")
     while why := lacks():
         now = time.monotonic()
         if patience is not None and now - began >= patience:
             say(f"starting without: it last ran on this node, and waited {patience:.0f} s until {why}")
             return
-        if now == began or now - told >= _SAYS_EVERY:
+        if now - told >= _SAYS_EVERY:
             say(f"waiting until {why}")
             told = now
         time.sleep(_LOOKS_EVERY)

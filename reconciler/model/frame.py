@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-Kind = Literal["begin", "play", "host", "finish", "end"]
+Kind = Literal["begin", "play", "host", "stats", "finish", "end"]
 Result = Literal["applied", "failed", "incomplete", ""]
 
 _TYPES: dict[str, type] = {"number": int, "layer": int, "code": int}
@@ -14,7 +14,8 @@ _TYPES: dict[str, type] = {"number": int, "layer": int, "code": int}
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """`begin` and `finish` frame a layer (with its exit code), `play` tells progress, `host` a result, `end` is the last of a session.
+    """`begin` and `finish` frame a layer (with its exit code), `play` tells progress, `host` a result, `stats` that all results of a
+    layer have been told; `end` is the last of a session.
 
     *layer* is the index in the configuration, -1 where no layer is meant. Numbers count from 1 without a gap.
     """

@@ -1,0 +1,57 @@
+"""How Ansible reaches hosts: the mounted key as ssh accepts it, known host keys, connections that end with the session."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.place import Place
+
+_KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "key")
+
+
+@contextmanager
+def prepared(place: Place, user: str) -> Iterator[dict[str, str]]:
+    """Ansible's settings for ssh. Without known hosts, a host's key is taken on first sight, and held to for the session."""
+    # A socket's path has about a hundred characters: the session's own folder may lie too deep.
+    control = Path(tempfile.mkdtemp(prefix="ssh-"))
+    private = control / "key"
+    key = place.mounted("ssh", *_KEYS) or place.mounted("ssh")
+    settings = {
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control / "cp"),
+        "ANSIBLE_SSH_COMMON_ARGS": shlex.join(_host_key_options(place, control)),
+        "ANSIBLE_TIMEOUT": "20",
+    }
+    if user:
+        settings["ANSIBLE_REMOTE_USER"] = user
+    if key is not None:
+        private.touch(mode=0o600)
+        private.write_bytes(key.read_bytes().rstrip(b"\n") + b"\n")
+        settings["ANSIBLE_PRIVATE_KEY_FILE"] = str(private)
+    try:
+        yield settings
+    finally:
+        _hang_up(control / "cp")
+        shutil.rmtree(control, ignore_errors=True)
+
+
+def _host_key_options(place: Place, folder: Path) -> list[str]:
+    known = place.mounted("known-hosts", "known_hosts", "ssh_known_hosts") or place.mounted("known-hosts")
+    authority = place.mounted("ssh-ca", "ssh-ca.pub", "ca.pub") or place.mounted("ssh-ca")
+    hosts = folder / "known_hosts"
+    keys = known.read_text(encoding="utf-8") if known else ""
+    trusted = [line for line in authority.read_text(encoding="utf-8").splitlines() if line.strip()] if authority else []
+    hosts.write_text("".join([keys, *(f"\n@cert-authority * {line}\n" for line in trusted)]), encoding="utf-8")
+    checking = "yes" if known or authority else "accept-new"
+    return ["-o", f"UserKnownHostsFile={hosts}", "-o", "GlobalKnownHostsFile=/dev/null", "-o", f"StrictHostKeyChecking={checking}"]
+
+
+def _hang_up(sockets: Path) -> None:
+    """End the masters that ControlPersist keeps: nothing of a session outlives it."""
+    for socket in sockets.iterdir() if sockets.is_dir() else ():
+        subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "session"], capture_output=True, timeout=10, check=False)
