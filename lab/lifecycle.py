@@ -26,8 +26,7 @@ GRACE = 5.0  # seconds until a lab that was asked to end is ended
 
 def up(directory: Path) -> tuple[Layout, bool]:
     """Wait until a lab is ready in *directory*, an empty one if none is up already; whether this call brought it up."""
-    _require_root()
-    tool.require(*tool.PROGRAMS, "ip", "nsenter")
+    require()
     directory = directory.absolute()
     lock = _lock(directory)
     if lock:
@@ -36,21 +35,27 @@ def up(directory: Path) -> tuple[Layout, bool]:
     return _ready(directory), lock is not None
 
 
+def require() -> None:
+    """Refuse, naming what is missing, where no lab can run."""
+    _require_root()
+    tool.require(*tool.PROGRAMS, "ip", "nsenter")
+
+
 def down(directory: Path) -> bool:
     """End the lab in *directory* and everything it started; whether there was one."""
     directory = directory.absolute()
-    started, found = time.monotonic(), False
-    while (pids := namespace.inits(directory)) or layout.is_held(directory):
-        found = True
+    started, found, held = time.monotonic(), set[int](), False
+    while (ending := _ending(found, directory)) or layout.is_held(directory):
+        held = True
         waited = time.monotonic() - started
         if waited > DOWN_WITHIN:
-            raise LabError(f"the lab in {directory} does not end (processes {pids})", hint="end it as the user that brought it up")
-        for pid in pids:
+            raise LabError(f"the lab in {directory} does not end (processes {ending})", hint="end it as the user that brought it up")
+        for pid in ending:
             _signal(pid, signal.SIGTERM if waited < GRACE else signal.SIGKILL)
         time.sleep(0.05)
     for name in ("lab.json", "failure"):
         (directory / name).unlink(missing_ok=True)
-    return found
+    return held
 
 
 def status(directory: Path) -> dict[str, Any]:
@@ -161,6 +166,12 @@ def _reason(directory: Path) -> str:
             if lines := (directory / name).read_text().strip().splitlines():
                 return lines[-1]
     return f"it was not ready after {UP_WITHIN:.0f} s"
+
+
+def _ending(found: set[int], directory: Path) -> list[int]:
+    """Add the inits of *directory* to *found*; those that are still there. One that ends has no command line long before it is gone."""
+    found.update(namespace.inits(directory))
+    return sorted(pid for pid in found if namespace.is_alive(pid))
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

@@ -71,10 +71,21 @@ def inits(directory: Path) -> list[int]:
     return found
 
 
+def is_alive(pid: int) -> bool:
+    """Whether *pid* is more than an entry that nobody has collected yet."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2][0]
+    except OSError:
+        return False
+    return state not in "ZX"
+
+
 def members(init: int) -> dict[int, int]:
-    """Every process of *init*'s pid namespace: its number there → its number here."""
+    """Every process of *init*'s pid namespace: its number there → its number here. None while *init* is still in ours."""
     own = _link(init)
-    return {_inner(pid): pid for pid in _processes() if own and _link(pid) == own}
+    if own in ("", _link(os.getpid())):
+        return {}
+    return {_inner(pid): pid for pid in _processes() if _link(pid) == own}
 
 
 def _link(pid: int) -> str:
