@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from runner import alive, clone, frames, session
+from runner import alive, clone, frames, git, session
 from runner.place import SESSION, here
 
 
@@ -16,7 +16,7 @@ def main() -> int:
         try:
             clone.prepare(place, os.environ.pop(SESSION))
             code = session.main()
-        except (clone.CloneError, OSError, ValueError) as error:
+        except (git.GitError, OSError, ValueError) as error:
             code = 1
             frames.append(place.frames, "end", code=code, message=f"the session cannot begin: {error}")
         (place.root / "exit").write_text(str(code), encoding="utf-8")

@@ -11,6 +11,8 @@ from reconciler.model.work import Work, parse
 WORK = "RECONCILER_WORK"
 MOUNTS = "RECONCILER_MOUNTS"
 SESSION = "RECONCILER_SESSION"
+DEFAULT_WORK = "/var/lib/reconciler"
+DEFAULT_MOUNTS = "/etc/reconciler"
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,4 +64,4 @@ class Place:
 
 def here() -> Place:
     """The place of this process."""
-    return Place(Path(os.environ.get(WORK, "/var/lib/reconciler")), Path(os.environ.get(MOUNTS, "/etc/reconciler")))
+    return Place(Path(os.environ.get(WORK, DEFAULT_WORK)), Path(os.environ.get(MOUNTS, DEFAULT_MOUNTS)))
