@@ -44,7 +44,7 @@ class Control:
             known = ", ".join(f"{method} {path}" for method, path in self._routes)
             return as_json({"error": f"no such switch: {request.method} {request.path}; there are {known}"}, 404)
         try:
-            return as_json(route(dict(parse_qsl(request.query)), json.loads(request.body or b"{}")))
+            return as_json(route(dict(parse_qsl(request.query, keep_blank_values=True)), json.loads(request.body or b"{}")))
         except (ValueError, TypeError, AttributeError) as error:
             return as_json({"error": f"{request.method} {request.path}: {error}"}, 400)
 

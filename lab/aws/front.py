@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import time
 from collections.abc import Callable, Iterable
@@ -10,20 +11,19 @@ from contextlib import nullcontext
 from typing import Any
 from urllib.parse import urlsplit
 
-from moto import settings as moto_settings
-from moto.core.authorization import ActionAuthenticatorMixin
-
-from lab.aws import calls, refusal
+from lab.aws import calls, identity, refusal
 from lab.aws.calls import Call, CallLog
 from lab.aws.exchange import Answer, Request
 from lab.aws.faults import Fault, Faults
 from lab.aws.throttle import Throttle
 from lab.aws.world import World
 
+log = logging.getLogger(__name__)
+
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 CODE = re.compile(rb"<Code>([^<]+)</Code>")
-UNSIGNED = (403, "MissingAuthenticationToken", "Request is missing Authentication Token")
+BROKEN = (500, "InternalError", "The lab's AWS broke on this call; its standard error has the traceback.")
 UNKNOWN = (404, "InvalidAction", "The lab's AWS has no such service or action.")
 
 
@@ -39,9 +39,7 @@ class Front:
         self._moto = moto
 
     def arm(self) -> None:
-        """From now on IAM's policies are enforced."""
-        moto_settings.INITIAL_NO_AUTH_ACTION_COUNT = 0
-        ActionAuthenticatorMixin.request_count = 0
+        """From now on signatures are checked and IAM's policies enforced."""
         self.armed = True
 
     def look_back(self) -> None:
@@ -55,15 +53,16 @@ class Front:
         environ = _environ(request)
         call = calls.identify(request, environ)
         try:
-            answer: Answer | None = self._answer(call, environ)
+            answer: Answer | None = self._answer(request, call, environ)
         except _CutShortError as cut:
             answer = cut.answer
         self.calls.add(call, started, _outcome(answer))
         return answer
 
-    def _answer(self, call: Call, environ: dict[str, Any]) -> Answer:
-        if not call.service:
-            return refusal.answer(call.service, *(UNSIGNED if self.armed else UNKNOWN))
+    def _answer(self, request: Request, call: Call, environ: dict[str, Any]) -> Answer:
+        refused = self._refuse(request, call)
+        if refused:
+            return refused
         if not self.throttle.allows(call, self.world.settings):
             return refusal.throttled(call.service)
         struck = self.faults.strike(call)
@@ -74,6 +73,12 @@ class Front:
             _after(fault)
         return answer
 
+    def _refuse(self, request: Request, call: Call) -> Answer | None:
+        if self.armed:
+            with self.world.lock:
+                return identity.refuse(request, call)
+        return None if call.service else refusal.answer("", *UNKNOWN)
+
     def _ask(self, call: Call, environ: dict[str, Any], behind: float) -> Answer:
         """What moto says; *behind* seconds late where a describe is stale."""
         world = self.world
@@ -81,8 +86,13 @@ class Front:
             world.later.settle()
             if call.writes:
                 world.past.keep(time.monotonic())
-            with world.past.shown(behind) if behind else nullcontext():
-                return _run(self._moto, environ)
+            try:
+                with world.past.shown(behind) if behind else nullcontext():
+                    return _run(self._moto, environ)
+            except Exception:
+                # Moto raises where it knows no better; AWS would answer with a 500, and a server goes on.
+                log.exception("%s:%s", call.service, call.action)
+                return refusal.answer(call.service, *BROKEN)
 
 
 class _CutShortError(Exception):

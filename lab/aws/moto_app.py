@@ -26,7 +26,7 @@ from lab.aws.world import World
 SERVICES = ("ec2", "route53", "iam", "sts")
 
 
-class StrictEc2(Volumes, VolumeModifications, Interfaces, Addresses, Instances, Tags, EC2Response):  # type: ignore[misc]
+class StrictEc2(Volumes, VolumeModifications, Interfaces, Addresses, Instances, Tags, EC2Response):
     """EC2, with what the lab makes strict before what moto has."""
 
 

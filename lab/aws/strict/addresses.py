@@ -24,7 +24,7 @@ class Addresses(StrictBase, ElasticIPAddresses):
 
     def associate_address(self) -> ActionResult:
         self.error_on_dryrun()
-        address, holder = self._address(), self._holder()
+        address, holder = self._asked_address(), self._asked_holder()
         if address.eni is holder:
             return ActionResult({"AssociationId": address.association_id})
         if address.eni and self._get_param("AllowReassociation", if_none=True) is False:
@@ -32,7 +32,7 @@ class Addresses(StrictBase, ElasticIPAddresses):
             raise EC2ClientError("Resource.AlreadyAssociated", message)
         for other in self.ec2_backend.addresses:
             if other is address or other.eni is holder:
-                self._part(other)
+                self._part_address(other)
         self.params["AllowReassociation"] = True
         return super().associate_address()
 
@@ -48,18 +48,18 @@ class Addresses(StrictBase, ElasticIPAddresses):
 
     def release_address(self) -> ActionResult:
         self.error_on_dryrun()
-        address = self._address()
+        address = self._asked_address()
         if address.eni:
             raise EC2ClientError("InvalidIPAddress.InUse", f"Address {address.public_ip} is in use.")
         self.ec2_backend.tags.pop(address.allocation_id, None)
         return super().release_address()
 
-    def _part(self, address: Any) -> None:
+    def _part_address(self, address: Any) -> None:
         if address.eni:
             self.world.parted.add(address.association_id)
             self.ec2_backend.disassociate_address(association_id=address.association_id)
 
-    def _address(self) -> Any:
+    def _asked_address(self) -> Any:
         allocation, public = self._get_param("AllocationId"), self._get_param("PublicIp")
         if allocation is None and public is None:
             raise EC2ClientError("MissingParameter", "The request must contain the parameter AllocationId")
@@ -67,7 +67,7 @@ class Addresses(StrictBase, ElasticIPAddresses):
             return self.ec2_backend.address_by_ip([public])[0]
         return self.ec2_backend.address_by_allocation([allocation])[0]
 
-    def _holder(self) -> Any:
+    def _asked_holder(self) -> Any:
         """The interface that is to hold the address."""
         interface, instance = self._get_param("NetworkInterfaceId"), self._get_param("InstanceId")
         if interface:

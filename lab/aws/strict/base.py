@@ -1,4 +1,4 @@
-"""What the strict response classes of EC2 share: the world, idempotency by client token, EC2's word for a refusal by IAM."""
+"""What the strict response classes of EC2 share: the world, idempotency by client token."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from typing import Any, ClassVar
 
-from moto.core.exceptions import AccessDeniedError
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses._base_response import EC2BaseResponse
 
@@ -20,14 +19,6 @@ SAID_BY_STATE = {
 """Where moto's answers have a constant for a state that these classes keep."""
 
 
-class UnauthorizedOperation(AccessDeniedError):
-    """EC2's own refusal, where IAM's other clients say AccessDenied."""
-
-    def __init__(self, refused: AccessDeniedError) -> None:
-        message = f"You are not authorized to perform this operation. {refused.message}"
-        super(AccessDeniedError, self).__init__("UnauthorizedOperation", message)
-
-
 class StrictBase(EC2BaseResponse):
     """One request's answer; *world* is set once, by the server."""
 
@@ -35,12 +26,6 @@ class StrictBase(EC2BaseResponse):
     RESPONSE_KEY_PATH_TO_TRANSFORMER: ClassVar[dict[str, Callable[[Any], Any]]] = {  # type: ignore[misc]
         path: transform for path, transform in EC2BaseResponse.RESPONSE_KEY_PATH_TO_TRANSFORMER.items() if path not in SAID_BY_STATE
     }
-
-    def _authenticate_and_authorize_normal_action(self, resource: str = "*") -> None:
-        try:
-            super()._authenticate_and_authorize_normal_action(resource)
-        except AccessDeniedError as refused:
-            raise UnauthorizedOperation(refused) from None
 
     def _once(self, make: Callable[[], Any]) -> Any:
         """What *make* makes, or what it made for the same client token and parameters before."""

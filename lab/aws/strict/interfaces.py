@@ -52,10 +52,10 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
     def create_network_interface(self) -> ActionResult:
         self.error_on_dryrun()
         tags.check_specifications(self._get_params())
-        interface = self._once(self._create)
+        interface = self._once(self._make_interface)
         return ActionResult({"NetworkInterface": interface, "ClientToken": self._get_param("ClientToken")})
 
-    def _create(self) -> SlowInterface:
+    def _make_interface(self) -> SlowInterface:
         home = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
         for group in self._get_param("Groups", []):
             if self.ec2_backend.get_security_group_from_id(group) is None:
@@ -73,7 +73,7 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
 
     def delete_network_interface(self) -> ActionResult:
         self.error_on_dryrun()
-        interface = self._interface()
+        interface = self._asked_interface()
         if interface.attachment_id:
             raise EC2ClientError("InvalidParameterValue", f"Network interface '{interface.id}' is currently in use.")
         for address in self.ec2_backend.addresses:
@@ -86,18 +86,18 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
 
     def attach_network_interface(self) -> ActionResult:
         self.error_on_dryrun()
-        interface, instance = self._interface(), self.ec2_backend.get_instance(self._get_param("InstanceId"))
+        interface, instance = self._asked_interface(), self.ec2_backend.get_instance(self._get_param("InstanceId"))
         index = int(self._get_param("DeviceIndex"))
         _check_attachable(interface, instance, index)
         attachment = self.ec2_backend.attach_network_interface(interface.id, instance.id, index)
         interface.attachment_status = "attaching"
-        self.world.later.add(self.world.settings.attaching, partial(self._attached, interface, attachment.attachment_id))
+        self.world.later.add(self.world.settings.attaching, partial(self._interface_attached, interface, attachment.attachment_id))
         return ActionResult({"AttachmentId": attachment.attachment_id, "NetworkCardIndex": 0})
 
-    def _attached(self, interface: SlowInterface, attachment: str) -> None:
+    def _interface_attached(self, interface: SlowInterface, attachment: str) -> None:
         if interface.attachment_id == attachment and interface.attachment_status == "attaching":
             interface.attachment_status = "attached"
-            self._publish("interface.attached", interface)
+            self._publish_interface("interface.attached", interface)
 
     def detach_network_interface(self) -> ActionResult:
         self.error_on_dryrun()
@@ -109,15 +109,15 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
             raise EC2ClientError("OperationNotPermitted", "The network interface at device index 0 cannot be detached.")
         if interface.attachment_status != "detaching":
             interface.attachment_status = "detaching"
-            self.world.later.add(self.world.settings.detaching, partial(self._detached, interface, attachment))
+            self.world.later.add(self.world.settings.detaching, partial(self._interface_detached, interface, attachment))
         return EmptyResult()
 
-    def _detached(self, interface: SlowInterface, attachment: str) -> None:
+    def _interface_detached(self, interface: SlowInterface, attachment: str) -> None:
         if interface.attachment_id == attachment:
-            self._publish("interface.detached", interface)
+            self._publish_interface("interface.detached", interface)
             self.ec2_backend.detach_network_interface(attachment)
 
-    def _publish(self, kind: str, interface: SlowInterface) -> None:
+    def _publish_interface(self, kind: str, interface: SlowInterface) -> None:
         instance = interface.instance.id if interface.instance else ""
         self.world.events.publish(kind, interface=interface.id, instance=instance, address=interface.private_ip_address or "")
 
@@ -128,7 +128,7 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
         page, token = pages.cut(found, pages.size(wanted), self._get_param("NextToken"))
         return ActionResult({"NetworkInterfaces": page, "NextToken": token})
 
-    def _interface(self) -> SlowInterface:
+    def _asked_interface(self) -> SlowInterface:
         return cast("SlowInterface", self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId")))
 
 

@@ -46,14 +46,14 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
     def modify_volume(self) -> ActionResult:
         self.error_on_dryrun()
         volume = cast("SlowVolume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
-        target = self._target(volume)
+        target = self._target_shape(volume)
         _check(volume, target)
         modification = Modification(volume, target)
         volume.modifications.append(cast("Any", modification))
-        self.world.later.add(self.world.settings.modifying, partial(self._optimize, volume, modification))
+        self.world.later.add(self.world.settings.modifying, partial(self._optimize_volume, volume, modification))
         return ActionResult({"VolumeModification": modification})
 
-    def _target(self, volume: SlowVolume) -> Shape:
+    def _target_shape(self, volume: SlowVolume) -> Shape:
         kind = self._get_param("VolumeType") or volume.volume_type
         kept = kind == volume.volume_type
         iops = self._get_param("Iops") or (volume.iops if kept and kind != "gp2" else None)
@@ -62,7 +62,7 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
         throughput = self._get_param("Throughput") or (volume.throughput if kept else None)
         return capacity.shape(kind, self._get_param("Size") or volume.size, iops, throughput)
 
-    def _optimize(self, volume: SlowVolume, modification: Modification) -> None:
+    def _optimize_volume(self, volume: SlowVolume, modification: Modification) -> None:
         volume.volume_type, volume.size = modification.target_volume_type, modification.target_size
         volume.iops, volume.throughput = modification.target_iops, modification.target_throughput
         modification.modification_state, modification.progress = "optimizing", 50

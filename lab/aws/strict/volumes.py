@@ -42,9 +42,9 @@ class Volumes(StrictBase, ElasticBlockStore):
     def create_volume(self) -> ActionResult:
         self.error_on_dryrun()
         tags.check_specifications(self._get_params())
-        return ActionResult(self._once(self._create))
+        return ActionResult(self._once(self._make_volume))
 
-    def _create(self) -> SlowVolume:
+    def _make_volume(self) -> SlowVolume:
         zone, snapshot = self._get_param("AvailabilityZone"), self._get_param("SnapshotId")
         if zone is None or self.ec2_backend.get_zone_by_name(zone) is None:
             raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
@@ -59,36 +59,40 @@ class Volumes(StrictBase, ElasticBlockStore):
 
     def delete_volume(self) -> ActionResult:
         self.error_on_dryrun()
-        volume = self._volume()
+        volume = self._asked_volume()
         if volume.attachment:
             raise EC2ClientError("VolumeInUse", f"Volume {volume.id} is currently attached to {volume.attachment.instance.id}")
         if volume.passing == "creating":
             raise EC2ClientError("IncorrectState", f"The volume '{volume.id}' is 'creating'")
         if volume.passing is None:
             volume.passing = "deleting"
-            self.world.later.add(self.world.settings.deleting, partial(self._drop, volume))
+            self.world.later.add(self.world.settings.deleting, partial(self._drop_volume, volume))
         return EmptyResult()
 
-    def _drop(self, volume: SlowVolume) -> None:
+    def _drop_volume(self, volume: SlowVolume) -> None:
         self.ec2_backend.volumes.pop(volume.id, None)
         self.ec2_backend.tags.pop(volume.id, None)
 
     def attach_volume(self) -> ActionResult:
         self.error_on_dryrun()
-        volume, instance, device = self._volume(), self.ec2_backend.get_instance(self._get_param("InstanceId")), self._get_param("Device")
-        self._check_attachable(volume, instance, device)
+        volume, instance, device = (
+            self._asked_volume(),
+            self.ec2_backend.get_instance(self._get_param("InstanceId")),
+            self._get_param("Device"),
+        )
+        self._check_volume_attachable(volume, instance, device)
         attachment = self.ec2_backend.attach_volume(volume.id, instance.id, device)
         attachment.status = "attaching"
         facts = {"volume": volume.id, "instance": instance.id, "device": device}
-        self.world.later.add(self.world.settings.attaching, partial(self._attached, attachment, facts))
+        self.world.later.add(self.world.settings.attaching, partial(self._volume_attached, attachment, facts))
         return _told(attachment)
 
-    def _attached(self, attachment: Any, facts: dict[str, str]) -> None:
+    def _volume_attached(self, attachment: Any, facts: dict[str, str]) -> None:
         if attachment.volume.attachment is attachment and attachment.status == "attaching":
             attachment.status = "attached"
             self.world.events.publish("volume.attached", **facts)
 
-    def _check_attachable(self, volume: SlowVolume, instance: Any, device: str | None) -> None:
+    def _check_volume_attachable(self, volume: SlowVolume, instance: Any, device: str | None) -> None:
         if device is None:
             raise EC2ClientError("MissingParameter", "The request must contain the parameter device")
         if volume.attachment:
@@ -106,7 +110,7 @@ class Volumes(StrictBase, ElasticBlockStore):
 
     def detach_volume(self) -> ActionResult:
         self.error_on_dryrun()
-        volume = self._volume()
+        volume = self._asked_volume()
         attachment = volume.attachment
         if attachment is None:
             raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the '{volume.status}' state.")
@@ -117,10 +121,10 @@ class Volumes(StrictBase, ElasticBlockStore):
         if attachment.status == "detaching":
             raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the 'detaching' state.")
         attachment.status = "detaching"
-        self.world.later.add(self.world.settings.detaching, partial(self._detached, attachment))
+        self.world.later.add(self.world.settings.detaching, partial(self._volume_detached, attachment))
         return _told(attachment)
 
-    def _detached(self, attachment: Any) -> None:
+    def _volume_detached(self, attachment: Any) -> None:
         volume, instance = attachment.volume, attachment.instance
         if volume.attachment is attachment:
             self.ec2_backend.detach_volume(volume.id, instance.id, attachment.device)
@@ -132,7 +136,7 @@ class Volumes(StrictBase, ElasticBlockStore):
         page, token = pages.cut(found, size, self._get_param("NextToken"))
         return ActionResult({"Volumes": page, "NextToken": token})
 
-    def _volume(self) -> SlowVolume:
+    def _asked_volume(self) -> SlowVolume:
         return cast("SlowVolume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
 
 
