@@ -6,13 +6,14 @@ Nothing of Pulumi's own types or errors leaves this package.
 from __future__ import annotations
 
 import os
+import re
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -86,8 +87,8 @@ class Pulumi:
         message = self._run(stack, _gated(program, gate, log), log)
         for surprise in gate.surprises:
             progress(run.stack, "done", f"the engine also did: {surprise}")
-        if not run.resources and not message:
-            self._call(stack.workspace.remove_stack, stack.name)
+        if not run.resources and not message and not checkpoint.held(self.checkpoints.deployment(stack.name)):
+            self._call(partial(stack.workspace.remove_stack, force=True), stack.name)  # only its own root is left
         outcomes = {change.id: _outcome(change, log, gate, message) for change in run.changes if change.acts}
         return StackResult(outcomes, program.attributes)
 
@@ -105,7 +106,8 @@ class Pulumi:
         )
         known = self.checkpoints.exists(name) and (folder / f"Pulumi.{name}.yaml").exists()
         mode = _Stack if known else automation.Stack.create_or_select
-        return self._call(mode, name, workspace)
+        stack: automation.Stack = self._call(mode, name, workspace)
+        return stack
 
     def _clear(self, stack: automation.Stack) -> None:
         """Remove what a dead run left: its lock, and pending operations (the plan has looked for what they made)."""
@@ -197,7 +199,7 @@ def _unraisable_kept_quiet() -> Iterator[None]:
         quiet = getattr(before, "quiet", False)
 
         def hook(problem: Any) -> None:
-            if "run_pulumi_func" not in repr(problem.object):
+            if not re.search(r"coroutine object run_(in_stack|pulumi_func)", repr(problem.object)):
                 before(problem)
 
         hook.quiet = True  # type: ignore[attr-defined]

@@ -51,7 +51,7 @@ class Log:
                 self.failed.setdefault(address(metadata["urn"]), "")
                 self._say(metadata, "failed")
             case {"diagnosticEvent": {"severity": "error", "message": message, **rest}}:
-                self._fault(rest.get("urn", ""), message)
+                self._fault(str(rest.get("urn", "")), message)
             case {"summaryEvent": _} if not self.summed_up.is_set():
                 self.summed_up.set()
 

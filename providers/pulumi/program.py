@@ -29,7 +29,7 @@ class Program:
     attributes: dict[ResourceId, dict[str, str]] = field(default_factory=dict)
 
     def __call__(self) -> None:
-        providers = self.providers()
+        providers = self.providers() if self.run.resources else {}
         outputs: dict[ResourceId, Mapping[str, Any]] = {}
         adopted = {change.id: change.live_id for change in self.run.changes if change.action == "adopt"}
         declared = {resource.id: resource for resource in self.run.resources}

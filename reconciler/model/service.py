@@ -145,3 +145,5 @@ class ServiceSpec(Part):
 
 class Service(ServiceSpec, Named):
     """One service. `load` fills *version*, *zones* and *namespace* where the document leaves them to type and environment."""
+
+    pinned: dict[str, str] = Field(default_factory=dict, exclude=True)  # the zones of members that live elsewhere than the formula says

@@ -21,7 +21,8 @@ _LONGEST_NAME = 63
 def members(service: Service, environment: Environment) -> tuple[MemberPlan, ...]:
     """`<service>-<n>`, zones taken in turn. An existing member keeps the zone of its volume, whatever the turn says."""
     zones = service.zones or environment.zones
-    return tuple(MemberPlan(f"{service.name}-{n}", n, zones[n % len(zones)], service.name) for n in range(service.replicas))
+    names = (f"{service.name}-{n}" for n in range(service.replicas))
+    return tuple(MemberPlan(name, n, service.pinned.get(name, zones[n % len(zones)]), service.name) for n, name in enumerate(names))
 
 
 def has_interface(service: Service) -> bool:
@@ -50,7 +51,7 @@ def facts(service: Service, environment: Environment, plan: Iterable[MemberPlan]
     metadata = {"namespace": service.namespace, "name": facts_name(service)}
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": texts}
     return kubernetes.claimed(
-        environment, service.name, manifest, needs={*interfaces.values(), *needs}, origin=service.locate("spec.addresses")
+        environment, service.name, manifest, needs={*interfaces.values(), *needs}, origin=service.origin
     )
 
 
@@ -77,6 +78,7 @@ def gate(service: Service, environment: Environment) -> dict[str, Any]:
         "command": ["python", "-m", "runner.member"],
         "env": environment_variables(environment),
         "volumeMounts": mounts,
+        "terminationMessagePolicy": "FallbackToLogsOnError",
         # root, for the mark on a volume that belongs to whoever the service runs as
         "securityContext": {"runAsUser": 0, "allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"], "add": capabilities}},
     }

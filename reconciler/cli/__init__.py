@@ -1,0 +1,64 @@
+"""The command line: arguments → one call → exit code. Commands are imported when they are used, so that `--help` imports none."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+import click
+
+COMMANDS = {
+    "validate": ("reconciler.cli.validate:validate", "Check specs without touching the world."),
+    "plan": ("reconciler.cli.plan:plan", "Show what would change and why."),
+    "apply": ("reconciler.cli.apply:apply", "Make the world match the specs."),
+    "destroy": ("reconciler.cli.apply:destroy", "Take down a service that the specs no longer declare; its volumes are kept."),
+    "status": ("reconciler.cli.show:status", "Say how each service stands: synced, ready, configured."),
+    "members": ("reconciler.cli.show:members", "List the members of services, and where they run."),
+    "volumes": ("reconciler.cli.show:volumes", "List volumes: bound, retained, orphaned."),
+    "history": ("reconciler.cli.show:history", "List what was applied."),
+    "components": ("reconciler.cli.components:components", "Components and what is configured on them."),
+    "configurations": ("reconciler.cli.components:configurations", "Configurations and how far they are."),
+    "sessions": ("reconciler.cli.components:sessions", "Ansible sessions and their logs."),
+    "catalog": ("reconciler.cli.show:catalog", "List service types and their level."),
+    "schema": ("reconciler.cli.show:schema", "Write the JSON Schemas of the documents."),
+    "lab": ("lab.cli:lab", "AWS and Kubernetes on this machine."),
+    "demo": ("lab.demo:demo", "The main job from nothing, in a lab."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that knows its commands by name and imports one only to run it."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name][0].partition(":")
+        command: click.Command = getattr(importlib.import_module(module), name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, about) for name, (_, about) in COMMANDS.items()])
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> tuple[str | None, click.Command | None, list[str]]:
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            error.exit_code = 1
+            raise
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="reconciler", prog_name="reconcile")
+def cli() -> None:
+    """Make AWS, Kubernetes and the configuration of nodes match the YAML specs of a git commit."""
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """Run and exit: wrong usage is 1 here, not click's 2, since 2 says that there is something to do."""
+    from reconciler.cli import ending  # noqa: PLC0415 - not for --help
+
+    return ending.run(cli, arguments)

@@ -1,0 +1,170 @@
+"""`reconcile apply` and `destroy`: plan, approval, and the way until everything is as declared."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from reconciler import bootstrap, errors, loop, planfile, version
+from reconciler import plan as planning
+from reconciler.bootstrap import Home
+from reconciler.cli import ending, progress
+from reconciler.cli.options import Common, common
+from reconciler.loop import Prepared
+from reconciler.model.desired import Desired
+from reconciler.model.duration import Duration
+from reconciler.model.outcome import Done, Failed, Waiting
+from reconciler.model.plan import Plan
+from reconciler.model.report import Report
+from reconciler.render import text
+from reconciler.world import World
+
+HOLDS_FOR = 60.0  # seconds after its last heartbeat that a lease of another host is respected
+
+
+@dataclass(frozen=True, slots=True)
+class Approval:
+    """How the plan was approved: a file, a digest, beforehand, or not yet."""
+
+    saved: planfile.Saved | None = None
+    digest: str = ""
+    auto: bool = False
+
+    def check(self, made: Plan, home: Home) -> None:
+        """Raise StalePlan where *made* is not what was approved, UsageError where nobody did; ask where there is somebody to ask."""
+        saved = self.saved or (planfile.load(text_, "the approved plan") if (text_ := self.digest and home.recall(self.digest)) else None)
+        if saved:
+            planfile.check(saved, made, version.VERSION, home.clock.now())
+        elif self.digest and self.digest != made.digest:
+            raise errors.StalePlan(f"digest {self.digest[:12]} was approved, this plan is {made.digest[:12]}", hint="read the plan above")
+        elif not self.digest and not self.auto:
+            _ask()
+
+
+def _ask() -> None:
+    if not sys.stdin.isatty():
+        hint = "give a plan file, --digest or --auto-approve"
+        raise errors.UsageError("nobody approved this plan, and there is no terminal to ask at", hint=hint)
+    if click.prompt("Only 'yes' applies this plan", default="", show_default=False) != "yes":
+        raise errors.UsageError("not approved; nothing was changed")
+
+
+@click.command()
+@click.argument("planfile_", metavar="[PLANFILE]", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("--digest", default="", help="Apply only if the plan has this digest.")
+@click.option("--auto-approve", is_flag=True, help="Apply what is planned without asking.")
+@click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
+@click.option("--allow-deletes", type=int, default=None, help="Let pass a plan that deletes this many.")
+@click.option("--timeout", default="15m", help="How long to wait until everything is ready.", show_default=True)
+@click.option("--no-wait", is_flag=True, help="Start everything and return.")
+@common(("text",))
+def apply(
+    options: Common,
+    planfile_: Path | None,
+    digest: str,
+    auto_approve: bool,  # noqa: FBT001
+    services: tuple[str, ...],
+    allow_deletes: int | None,
+    timeout: str,
+    no_wait: bool,  # noqa: FBT001
+) -> int:
+    """Make the world match the specs, and wait until it does. PLANFILE is a plan saved with `plan --out`; it is its own approval."""
+    saved = planfile.load(planfile_.read_text(), str(planfile_)) if planfile_ else None
+    environment = saved.environment if saved else options.only()
+    ref = saved.commit or options.ref if saved else options.ref
+    how = loop.Options(timeout=_seconds(timeout), wait=not no_wait)
+    with bootstrap.home(environment) as home:
+        world, desired = home.applying(options.repo, ref)
+        with home.interruptible(), world.leases.hold("apply", duration=HOLDS_FOR):
+            loop.settle(world, environment)
+            prepared = loop.prepare(world, desired, frozenset(services))
+            click.echo(text.render(prepared.plan), nl=False)
+            if prepared.plan:
+                Approval(saved, digest, auto_approve).check(prepared.plan, home)
+                planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
+            elif saved or digest:
+                Approval(saved, digest, auto=True).check(prepared.plan, home)
+            return _carry_out(world, home, prepared, how)
+
+
+@click.command()
+@click.option("--service", required=True, help="The service to take down.")
+@click.option("--auto-approve", is_flag=True)
+@click.option("--timeout", default="15m", show_default=True)
+@common(("text",))
+def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> int:  # noqa: FBT001
+    """Take down SERVICE, which the specs no longer declare. Its volumes are kept."""
+    with bootstrap.home(options.only()) as home:
+        world, desired = home.applying(options.repo, options.ref)
+        found = desired.service(service)
+        if found:
+            raise errors.UsageError(
+                f"{found.origin} still declares {service}", hint="remove it from the specs first; `apply` then does the rest"
+            )
+        with home.interruptible(), world.leases.hold("apply", duration=HOLDS_FOR):
+            loop.settle(world, desired.environment.name)
+            prepared = loop.prepare(world, desired, frozenset({service}))
+            click.echo(text.render(prepared.plan), nl=False)
+            if prepared.plan:
+                Approval(auto=auto_approve).check(prepared.plan, home)
+            only = replace(prepared, desired=_without_components(prepared.desired))
+            return _carry_out(world, home, only, loop.Options(timeout=_seconds(timeout)))
+
+
+def _without_components(desired: Desired) -> Desired:
+    return replace(desired, components=(), configurations={}, services=())
+
+
+def _carry_out(world: World, home: Home, prepared: Prepared, how: loop.Options) -> int:
+    plan = prepared.plan
+    with progress.shown(len(plan.acting), plain=False) as shown:
+        report = loop.converge(world, prepared, replace(how, progress=shown.step, said=shown.stand))
+    code = _code(plan, report, interrupted=world.stopping(), waited=how.wait)
+    result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed"}.get(code, "partly")
+    if plan or code:
+        world.history.record(plan.revision, "apply", dict(plan.summary), result)
+    _close(plan, report, code)
+    return code
+
+
+def _code(plan: Plan, report: Report, *, interrupted: bool, waited: bool) -> int:
+    """The exit code, as the interface has it."""
+    if interrupted:
+        return ending.INTERRUPTED
+    waiting = bool(report.waiting) and waited
+    if not waiting and all(isinstance(outcome, Done | Waiting) for outcome in report.outcomes.values()):
+        return 0
+    still = [change for change in plan.changes if change.action in {"hold", "refuse"}]
+    others = {name: outcome for name, outcome in report.outcomes.items() if name not in {str(change.id) for change in still}}
+    if still and not plan.acting and not waiting and all(isinstance(outcome, Done | Waiting) for outcome in others.values()):
+        return ending.REFUSED
+    acting = [report.outcomes.get(str(change.id)) for change in plan.acting if change.owner == "engine"]
+    nothing_done = bool(acting) and not any(isinstance(outcome, Done) for outcome in acting)
+    return ending.FAILED if nothing_done and not still else ending.PARTLY
+
+
+def _close(plan: Plan, report: Report, code: int) -> None:
+    """The last words: what failed, what is waited for, or that all is well."""
+    for name, outcome in sorted(report.outcomes.items()):
+        if not isinstance(outcome, Done):
+            click.echo(f"{name}: {progress.spell(outcome)}")
+    if code == 0:
+        counts = plan.summary
+        done = f"{counts['add']} added, {counts['change']} changed, {counts['destroy']} destroyed"
+        click.echo(f"Apply complete! Resources: {done}." if plan else "Apply complete! Everything is as declared.")
+    elif code == ending.INTERRUPTED:
+        click.echo("Interrupted; what was in flight has finished. It is safe to run again.")
+    elif any(isinstance(outcome, Failed) for outcome in report.outcomes.values()):
+        click.echo("Apply stopped short; the lines above say why. Run it again once they are mended.")
+    else:
+        click.echo("Apply timed out; the lines above say what is waited for. Run it again to go on.")
+
+
+def _seconds(text_: str) -> float:
+    try:
+        return float(Duration.parse(text_).seconds)
+    except ValueError as error:
+        raise errors.UsageError(f"--timeout {text_}: {error}", hint="for example 90s, 15m or 1h") from error

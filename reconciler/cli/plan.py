@@ -1,0 +1,62 @@
+"""`reconcile plan`: what would change, and why."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+
+import click
+
+from reconciler import bootstrap, errors, loop, planfile, version
+from reconciler import plan as planning
+from reconciler.bootstrap import Home
+from reconciler.cli import ending
+from reconciler.cli.options import Common, common
+from reconciler.model.plan import Plan
+from reconciler.render import document, markdown, text
+
+
+@click.command()
+@click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
+@click.option("--out", type=click.Path(path_type=Path), help="Save the plan, so that `apply FILE` does this and nothing else.")
+@click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is anything to do.")
+@common(("text", "json", "markdown"))
+def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:  # noqa: FBT001 - click's way
+    """Show what would change and why. Nothing is changed, and nothing is written but the plan itself."""
+    made, codes = [], set()
+    for environment in options.environments():
+        try:
+            with bootstrap.home(environment) as home:
+                prepared = loop.prepare(*home.planning(options.repo, options.ref), frozenset(services))
+                show(prepared.plan, home, options.form)
+                _remember(prepared.plan, home, out)
+                made.append(prepared.plan)
+        except errors.ReconcilerError as error:
+            codes.add(ending.tell(error))
+    if codes:
+        return ending.FAILED
+    return ending.PENDING if detailed_exitcode and any(made) else 0
+
+
+def show(made: Plan, home: Home, form: str) -> None:
+    """Print *made*."""
+    if form == "json":
+        click.echo(json.dumps(document.render(made, home.kinds), indent=1, default=str))
+    elif form == "markdown":
+        click.echo(markdown.render(made), nl=False)
+    else:
+        click.echo(text.render(made), nl=False)
+        try:
+            planning.guard(made, home.environment.guard)
+        except errors.UnsafePlanError as error:
+            click.echo(f"Note: apply will stop: {error.message} ({error.hint})")
+
+
+def _remember(made: Plan, home: Home, out: Path | None) -> None:
+    """Save the plan where asked, and under its digest beside the environment's state: `apply --digest` can then say what moved."""
+    saved = planfile.dump(made, version.VERSION, time.time())
+    if out:
+        out.write_text(saved)
+    if made:
+        home.remember(made.digest, saved)

@@ -1,0 +1,123 @@
+"""The commands that only look: status, members, volumes, history, catalog, schema."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from reconciler import bootstrap, kinds, standing
+from reconciler.cli import table
+from reconciler.cli.options import Common, common
+
+_REFRESH = 2.0  # seconds between two looks of --watch
+
+
+@click.command()
+@click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
+@click.option("--watch", is_flag=True, help="Look again every two seconds.")
+@common()
+def status(options: Common, services: tuple[str, ...], watch: bool) -> None:  # noqa: FBT001
+    """Say how each service stands: Synced (pushed, and still so), Ready (it works), Configured (its components are)."""
+    while True:
+        rows = [row for environment in options.environments() for row in _standings(environment, options, frozenset(services))]
+        if watch and options.form == "text":
+            click.clear()
+        table.show(rows, ("service", "synced", "ready", "configured", "reason", "age", "revision"), options.form, "no services")
+        if not watch:
+            return
+        time.sleep(_REFRESH)
+
+
+def _standings(environment: str, options: Common, only: frozenset[str]) -> Iterator[dict[str, Any]]:
+    with bootstrap.home(environment) as home:
+        world, desired = home.planning(options.repo, options.ref)
+        for row in standing.services(world, desired, only):
+            since = row.pop("since")
+            yield {**row, "age": table.age(home.clock.now() - since) if since else ""}
+
+
+@click.command()
+@click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
+@common()
+def members(options: Common, services: tuple[str, ...]) -> None:
+    """List the members of services: where each runs, its name and address, and why it is not ready."""
+    rows = []
+    for environment in options.environments():
+        with bootstrap.home(environment) as home:
+            desired = home.planning(options.repo, options.ref)[1]
+            rows += [row for row in home.member_rows(desired) if not services or row["service"] in services]
+    columns = ("member", "zone", "node", "address", "record", "phase", "ready", "reason", "age")
+    table.show(rows, columns, options.form, "no members")
+
+
+@click.command()
+@common()
+def volumes(options: Common) -> None:
+    """List volumes: bound to a member, retained after their service went, or orphaned."""
+    rows = [row for environment in options.environments() for row in _volumes(environment, options)]
+    table.show(rows, ("id", "service", "member", "name", "size", "zone", "state"), options.form, "no volumes")
+
+
+def _volumes(environment: str, options: Common) -> list[dict[str, Any]]:
+    with bootstrap.home(environment) as home:
+        world, desired = home.planning(options.repo, options.ref)
+        return list(standing.volumes(world.observe(), desired))
+
+
+@click.command()
+@click.option("--limit", default=20, show_default=True)
+@common()
+def history(options: Common, limit: int) -> None:
+    """List what was applied, newest first."""
+    rows = [row for environment in options.environments() for row in _history(environment, options, limit)]
+    table.show(rows, ("time", "environment", "action", "revision", "summary", "result"), options.form, "nothing was applied yet")
+
+
+def _history(environment: str, options: Common, limit: int) -> Iterator[dict[str, Any]]:
+    with bootstrap.home(environment) as home:
+        world = home.planning(options.repo, options.ref)[0]
+        for entry in world.history.entries(environment, limit):
+            told = ", ".join(f"{count} {word}" for word, count in entry["summary"].items() if word != "keep")
+            yield {
+                "time": datetime.fromtimestamp(entry["time"], UTC).isoformat(timespec="seconds"),
+                "environment": environment,
+                "action": entry["action"],
+                "revision": entry["commit"][:7],
+                "summary": entry["summary"] if options.form == "json" else told,
+                "result": entry["result"],
+            }
+
+
+@click.command()
+@common()
+def catalog(options: Common) -> None:
+    """List service types, their level (full or rendered) and their versions."""
+    rows = [
+        {"type": kind.name, "level": kind.level, "version": kind.default_version, "versions": list(kind.versions)}
+        for kind in kinds.service_types().values()
+    ]
+    table.show(rows, ("type", "level", "version"), options.form, "no types")
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write a file a schema into this folder.")
+@common()
+def schema(options: Common, out: Path | None) -> None:  # noqa: ARG001
+    """Print the JSON Schemas of the documents, or write them into a folder for an editor."""
+    from reconciler import schema as schemas  # noqa: PLC0415
+
+    documents = schemas.schemas()
+    if out is None:
+        click.echo(json.dumps(documents, indent=1))
+        return
+    out.mkdir(parents=True, exist_ok=True)
+    for name, document in documents.items():
+        (out / name).write_text(json.dumps(document, indent=1) + "\n")
+
+

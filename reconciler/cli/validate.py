@@ -1,0 +1,39 @@
+"""`reconcile validate`: every fault of the specs at once, without touching the world."""
+
+from __future__ import annotations
+
+import json
+
+import click
+
+from reconciler import bootstrap, errors
+from reconciler.cli import ending
+from reconciler.cli.options import Common, common
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path())
+@common()
+def validate(options: Common, paths: tuple[str, ...]) -> int:
+    """Check specs without touching the world. PATHS narrow what is shown."""
+    faults = []
+    environments = options.environments()
+    for environment in environments:
+        try:
+            bootstrap.load(options.repo, options.ref, environment)
+        except errors.SpecError as error:
+            faults += error.faults
+    shown = sorted({fault for fault in faults if not paths or any(fault.origin.path.startswith(path.removeprefix("./")) for path in paths)})
+    if options.form == "json":
+        click.echo(json.dumps([_document(fault) for fault in shown], indent=1))
+    else:
+        for fault in shown:
+            click.echo(str(fault))
+        if not shown:
+            click.echo(f"{', '.join(environments)}: valid")
+    return ending.FAILED if faults else 0
+
+
+def _document(fault: errors.Fault) -> dict[str, object]:
+    origin = fault.origin
+    return {"path": origin.path, "line": origin.line, "column": origin.column, "message": fault.message, "hint": fault.hint}

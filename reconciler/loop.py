@@ -1,0 +1,159 @@
+"""One pass: plan, then converge. Keeps nothing between calls; the next pass starts from nothing but git and the world."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler import apply, errors, pin
+from reconciler import plan as planning
+from reconciler.diff import Context, diff
+from reconciler.model.address import ResourceId
+from reconciler.model.change import Change
+from reconciler.model.desired import Desired
+from reconciler.model.observation import Observed
+from reconciler.model.origin import Revision
+from reconciler.model.outcome import Done, Failed, Outcome, Waiting
+from reconciler.model.plan import Drift, Plan
+from reconciler.model.report import Report
+from reconciler.ports import Progress
+from reconciler.world import World
+
+SETTLE_WITHIN = 30.0  # seconds for which describes must agree that what a dead run was making is not there
+TICK = 0.5
+
+Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever a word of it changes
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan, and what it was made from."""
+
+    plan: Plan
+    desired: Desired
+    observed: Observed
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a person asked for: how long to wait, or not at all; who hears what happens."""
+
+    timeout: float = 900.0
+    wait: bool = True
+    progress: Progress = field(default=lambda *_: None)
+    said: Said = field(default=lambda _: None)
+
+
+def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) -> Prepared:
+    """The plan of *desired* against what is live; *only* narrows it to some services."""
+    observed = world.observe()
+    desired = pin.pin(desired, observed, world.types)
+    revision = desired.revision
+    known = world.engine.stacks(revision.environment)
+    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only))
+    summaries = world.summarise(desired) if not only else ()
+    return Prepared(
+        replace(planning.make(revision, changes, observed, summaries), drift=_drift(world, revision, changes)), desired, observed
+    )
+
+
+def settle(world: World, environment: str) -> None:
+    """Wait until everything that a dead run was making has either turned up or is known not to come."""
+    pending = world.engine.pending(environment)
+    since = world.clock.monotonic()
+    while pending and world.clock.monotonic() - since < SETTLE_WITHIN:
+        observed = world.observe()
+        pending = frozenset(id for id in pending if id.kind != "kubernetes" and id not in observed.live)
+        if pending:
+            world.clock.sleep(min(3.0, SETTLE_WITHIN))
+
+
+def converge(world: World, prepared: Prepared, options: Options) -> Report:
+    """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded."""
+    plan, desired = prepared.plan, prepared.desired
+    state = _State(world.clock.monotonic() + options.timeout, options)
+    world.retain((change for change in plan.changes if change.action == "forget" and change.id.kind == "volume"), plan.revision.short)
+    world.together(
+        (
+            lambda: _infrastructure(world, prepared, state),
+            lambda: _ticking(world, state, lambda: world.members(desired)),
+            lambda: _ticking(world, state, lambda: _standings(world, desired)),
+        )
+    )
+    return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})
+
+
+@dataclass(slots=True)
+class _State:
+    """What the three controllers of a pass know of each other: when to stop, and whether the engine is through."""
+
+    deadline: float
+    options: Options
+    through: bool = False
+    infrastructure: dict[str, Outcome] = field(default_factory=dict)
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+
+
+def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
+    try:
+        units = apply.units(prepared.plan, prepared.desired, attributes(prepared.observed))
+        ended = world.run(units, state.options.progress) if units else {}
+        state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
+    finally:
+        state.through = True
+
+
+def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcome]]) -> None:
+    """Step until nothing waits any more, and the engine is through; or until told to stop."""
+    seen: Mapping[str, Outcome] = {}
+    while True:
+        through = state.through  # read before the step, so that the last step sees all that the engine did
+        seen = _step(tick, seen)
+        state.outcomes.update(seen)
+        state.options.said(seen)
+        late = world.clock.monotonic() >= state.deadline or world.stopping() or not state.options.wait
+        if through and (late or not any(_goes_on(outcome) for outcome in seen.values())):
+            return
+        world.clock.sleep(TICK)
+
+
+def _step(tick: Callable[[], Mapping[str, Outcome]], before: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
+    """One step; a world that is away for a moment changes nothing but the words."""
+    try:
+        return tick()
+    except errors.TransientError as error:
+        return {**(before or {"-": Done()}), "-": Waiting(f"it can be reached again: {error.message}")}
+
+
+def _goes_on(outcome: Outcome) -> bool:
+    return isinstance(outcome, Waiting) or (isinstance(outcome, Failed) and outcome.retryable)
+
+
+def _standings(world: World, desired: Desired) -> Mapping[str, Outcome]:
+    return {f"components/{standing.summary.configuration}": standing.outcome for standing in world.components(desired)}
+
+
+def attributes(observed: Observed) -> dict[ResourceId, Mapping[str, str]]:
+    """What a Ref of one stack to another's thing resolves to."""
+    return {id: found[0].attributes for id, found in observed.live.items() if len(found) == 1}
+
+
+def _still(plan: Plan) -> dict[str, Outcome]:
+    still = (change for change in plan.changes if change.action in {"hold", "refuse"})
+    return {str(change.id): Failed(f"{'on hold' if change.action == 'hold' else 'refused'}: {change.reason}") for change in still}
+
+
+def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[ResourceId, str]:
+    """The commits that took away what is live and declared no more."""
+    declared = {service.name for service in desired.services}
+    gone = {id: live[0].stack for id, live in observed.live.items() if live[0].stack and live[0].stack not in declared and live[0].marked}
+    since = world.vanished(sorted(set(gone.values()))) if gone else {}
+    return {id: since[stack] for id, stack in gone.items() if stack in since}
+
+
+def _drift(world: World, revision: Revision, changes: Iterable[Change]) -> tuple[Drift, ...]:
+    """What left the declared state by itself: the specs are those of the last apply that converged, and yet it differs."""
+    last = next(iter(world.history.entries(revision.environment, 1)), None)
+    if not last or last.get("tree") != revision.tree or last.get("result") != "converged":
+        return ()
+    return tuple(Drift(str(change.id), text) for change in changes if change.acts for text in planning.drifted(change, last["commit"]))

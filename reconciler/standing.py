@@ -1,0 +1,83 @@
+"""Where things stand: three words for each service, and what each volume is for. Built from a plan, pure but for the world it reads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from reconciler import loop
+from reconciler.model.desired import Desired
+from reconciler.model.observation import Observation, Observed
+from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
+from reconciler.model.plan import ComponentsSummary, Plan
+from reconciler.world import World
+
+
+def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """A row a service, and one for the components: synced, ready, configured, the reason, the revision, since when (epoch seconds)."""
+    prepared = loop.prepare(world, desired)
+    last = next(iter(world.history.entries(desired.environment.name, 1)), None) or {}
+    ready = world.standing(prepared.desired)
+    configured = _configured(prepared.plan.components)
+    for service in prepared.desired.services:
+        if only and service.name not in only:
+            continue
+        outcome = ready.get(service.name, Waiting("its members are known"))
+        unsynced = _unsynced(prepared.plan, service.name)
+        yield {
+            "service": service.name,
+            "synced": "OutOfSync" if unsynced else "Synced",
+            "ready": "Ready" if isinstance(outcome, Done) else "NotReady",
+            "configured": configured,
+            "reason": unsynced or spell(outcome),
+            "since": last.get("time", 0.0),
+            "revision": str(last.get("commit", ""))[:7],
+        }
+
+
+def _unsynced(plan: Plan, service: str) -> str:
+    changes = [change for change in plan.changes if change.stack == service and change.action != "keep"]
+    return f"{len(changes)} to do: {changes[0].id} ({changes[0].reason})" if changes else ""
+
+
+def _configured(summaries: tuple[ComponentsSummary, ...]) -> str:
+    if not summaries:
+        return "-"
+    total, done = sum(one.total for one in summaries), sum(one.configured for one in summaries)
+    return "Configured" if total == done else f"{done}/{total}"
+
+
+def spell(outcome: Outcome) -> str:
+    """An outcome as the reason of a row; "" for what is as it should be."""
+    match outcome:
+        case Done():
+            return ""
+        case Waiting(until):
+            return f"waiting until {until}"
+        case Blocked(by):
+            return f"blocked by {by}"
+        case Failed(message):
+            return message
+
+
+def volumes(observed: Observed, desired: Desired) -> Iterator[Mapping[str, Any]]:
+    """Every live volume of ours: bound where it is declared, retained where its removal kept it, else orphaned."""
+    for id, found in sorted(observed.live.items()):
+        if id.kind == "volume":
+            for live in found:
+                member, _, name = id.name.partition("/")
+                yield {
+                    "id": live.live_id,
+                    "service": id.service,
+                    "member": member,
+                    "name": name,
+                    "size": live.fields.get("size"),
+                    "zone": live.attributes.get("zone", ""),
+                    "state": _state(live, declared=id in desired.resources),
+                }
+
+
+def _state(live: Observation, *, declared: bool) -> str:
+    if live.retained:
+        return "retained"
+    return "bound" if declared else "orphaned"
