@@ -93,6 +93,7 @@ def _identity(service: Service, environment: Environment) -> dict[str, Any]:
         "command": ["bash", "-ec", _IDENTITY],
         "env": member.environment_variables(environment),
         "volumeMounts": [{"name": "data", "mountPath": _PATHS["data"]}],
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 

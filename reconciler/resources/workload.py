@@ -86,7 +86,8 @@ def main_container(service: Service, environment: Environment, program: Program)
         "ports": ports,
         "volumeMounts": mounts,
     }
-    return {**program.container, **{name: value for name, value in own.items() if value}}
+    told = {"terminationMessagePolicy": "FallbackToLogsOnError"}  # so that `status` can say why a container ended
+    return {**program.container, **told, **{name: value for name, value in own.items() if value}}
 
 
 def _pod_template(service: Service, environment: Environment, program: Program) -> dict[str, Any]:

@@ -1,0 +1,1 @@
+"""Who is which member: claim, place, judge. Pure decisions beside one controller."""

@@ -1,0 +1,167 @@
+"""Carries out what was decided, through the ports with the members' credentials; a lost race is an answer, not an error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, TypeAlias
+
+from reconciler import errors
+from reconciler.members import read
+from reconciler.members.decide import Action, Attach, Claim, Decision, Detach, Point, Release, Remove, Renew
+from reconciler.members.live import LEASE_PREFIX, Record
+from reconciler.model.environment import Environment
+from reconciler.model.outcome import Failed, Outcome, Waiting
+from reconciler.ports import Clock, Cloud, Cluster, Payload
+from reconciler.resources import kubernetes, marks
+
+BATCH = 100  # changes of records that go into one call; Route53 takes 1,000 values
+# What was read is no longer so: the next reading decides anew.
+OVERTAKEN = frozenset(
+    {
+        "InvalidChangeBatch",
+        "InvalidNetworkInterface.InUse",
+        "InvalidNetworkInterfaceID.NotFound",
+        "InvalidAttachmentID.NotFound",
+        "InvalidAttachment.NotFound",
+        "IncorrectState",
+    }
+)
+Change: TypeAlias = Point | Remove
+
+
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """What acts, and where."""
+
+    cluster: Cluster
+    cloud: Cloud
+    clock: Clock
+    environment: Environment
+
+    def carry_out(self, decisions: Mapping[str, Decision], zone: str) -> dict[str, Outcome]:
+        """Do everything decided; the outcomes of those members for whom something was refused. Records go out together."""
+        refused = {name: found for name, decision in decisions.items() if (found := self._each(decision.actions))}
+        changes = [(name, one) for name, one in _all(decisions, refused) if isinstance(one, Point | Remove)]
+        answers = _write(self.cloud, zone, [one for _, one in changes])
+        refused |= {name: refusal(error) for (name, _), error in zip(changes, answers, strict=True) if error}
+        for name, one in _all(decisions, refused):
+            if isinstance(one, Release) and (found := self._each([one], last=True)):
+                refused[name] = found
+        return refused
+
+    def _each(self, actions: Iterable[Action], *, last: bool = False) -> Outcome | None:
+        """Everything but records, in order, up to the first refusal; a release only at the *last*."""
+        for action in actions:
+            try:
+                if (last or not isinstance(action, Release)) and not self._do(action):
+                    return Waiting("its Lease is read again: another reconciler was faster")
+            except errors.ProviderError as error:
+                return refusal(error)
+        return None
+
+    def _do(self, action: Action) -> bool:
+        """False where a compare-and-set was lost."""
+        match action:
+            case Claim():
+                return _claim(self.cluster, self.environment, action, self.clock.now())
+            case Release():
+                return _release(self.cluster, action)
+            case Attach():
+                _attach(self.cloud, action)
+            case Detach():
+                self.cloud.call("ec2", "detach_network_interface", AttachmentId=action.attachment, Force=action.force)
+            case Renew():
+                self.cluster.delete(kubernetes.POD, action.pod.name, namespace=action.pod.namespace)
+            case Point() | Remove():
+                pass  # these go out together
+        return True
+
+
+def refusal(error: errors.ProviderError) -> Outcome:
+    """Whether what was refused may succeed by itself."""
+    passing = isinstance(error, errors.TransientError) or error.code in OVERTAKEN
+    return Waiting(f"this succeeds: {error.message}") if passing else Failed(error.message, retryable=True)
+
+
+def _all(decisions: Mapping[str, Decision], refused: Mapping[str, Outcome]) -> Iterator[tuple[str, Action]]:
+    """The actions of those who have not been refused one."""
+    return ((name, action) for name, decision in decisions.items() if name not in refused for action in decision.actions)
+
+
+def _claim(cluster: Cluster, environment: Environment, wanted: Claim, now: float) -> bool:
+    stamp = f"{datetime.fromtimestamp(now, UTC):%Y-%m-%dT%H:%M:%S.%f}Z"
+    if wanted.before is None:
+        metadata = {"name": f"{LEASE_PREFIX}{wanted.member.name}", "namespace": environment.kubernetes.namespace}
+        return cluster.create(kubernetes.LEASE, _lease(wanted, metadata, stamp, stamp)) is not None
+    body = wanted.before.body
+    held_since = body.get("spec", {}).get("acquireTime") if wanted.before.holder == wanted.uid else None
+    return cluster.replace(kubernetes.LEASE, _lease(wanted, body["metadata"], held_since or stamp, stamp)) is not None
+
+
+def _lease(wanted: Claim, metadata: Mapping[str, Any], acquired: str, renewed: str) -> Payload:
+    labels = marks.labels(wanted.member.record.environment, wanted.member.service)
+    annotations = {marks.ADDRESS: str(wanted.member.record)} if wanted.member.follows else {}
+    return {
+        "apiVersion": "coordination.k8s.io/v1",
+        "kind": "Lease",
+        "metadata": {**metadata, "labels": labels, "annotations": annotations},
+        "spec": {"holderIdentity": wanted.uid, "leaseTransitions": wanted.epoch, "acquireTime": acquired, "renewTime": renewed},
+    }
+
+
+def _release(cluster: Cluster, wanted: Release) -> bool:
+    """Leave the Lease without a holder; its epoch is never counted anew."""
+    body = wanted.lease.body
+    spec = {name: value for name, value in body.get("spec", {}).items() if name != "holderIdentity"}
+    return cluster.replace(kubernetes.LEASE, {**body, "metadata": {**body["metadata"], "annotations": {}}, "spec": spec}) is not None
+
+
+def _attach(cloud: Cloud, wanted: Attach) -> None:
+    """At the instance's first free place."""
+    used = read.used_places(cloud, wanted.instance)
+    place = next(index for index in range(1, len(used) + 2) if index not in used)
+    cloud.call("ec2", "attach_network_interface", NetworkInterfaceId=wanted.interface, InstanceId=wanted.instance, DeviceIndex=place)
+
+
+def _write(cloud: Cloud, zone: str, wanted: Sequence[Change]) -> list[errors.ProviderError | None]:
+    """Change records, many in one call; where a call is refused, each on its own, so that one lost race costs nobody else."""
+    answers: list[errors.ProviderError | None] = []
+    for start in range(0, len(wanted), BATCH):
+        chunk = wanted[start : start + BATCH]
+        refused = _change(cloud, zone, chunk)
+        alone = refused is not None and not isinstance(refused, errors.TransientError) and len(chunk) > 1
+        answers += [_change(cloud, zone, [one]) if alone else refused for one in chunk]
+    return answers
+
+
+def _change(cloud: Cloud, zone: str, wanted: Iterable[Change]) -> errors.ProviderError | None:
+    batch = {"Comment": "reconciler members", "Changes": [change for one in wanted for change in _batch(one)]}
+    try:
+        cloud.call("route53", "change_resource_record_sets", HostedZoneId=zone, ChangeBatch=batch)
+    except errors.ProviderError as error:
+        return error
+    return None
+
+
+def _batch(wanted: Change) -> list[Payload]:
+    """Route53 has no compare-and-set but this: a DELETE must name the record as it is, and a batch is done whole or not at all."""
+    if isinstance(wanted, Remove):
+        return [_delete(wanted.record)]
+    values = [{"Value": wanted.address}]
+    new = {"Name": f"{wanted.member.fqdn}.", "Type": "A", "TTL": wanted.member.ttl, "ResourceRecords": values}
+    created = {"Action": "CREATE", "ResourceRecordSet": new}
+    return [_delete(wanted.before), created] if wanted.before else [created]
+
+
+def _delete(record: Record) -> Payload:
+    return {"Action": "DELETE", "ResourceRecordSet": record.body}
+
+
+def retain(cloud: Cloud, volumes: Iterable[str], commit: str) -> None:
+    """Mark volumes as kept on purpose, before anybody forgets them; *commit* is the one that removed their spec."""
+    ids = list(volumes)
+    for start in range(0, len(ids), BATCH):
+        tags = [{"Key": marks.RETAINED, "Value": commit}]
+        cloud.call("ec2", "create_tags", Resources=ids[start : start + BATCH], Tags=tags)

@@ -1,0 +1,160 @@
+"""The controller: reads in bulk, decides, acts, and says how every member stands. Keeps nothing but how lately a place was seen right."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler import errors
+from reconciler.members import act, read, readiness
+from reconciler.members.decide import Decision, Point, broken, decide, depart
+from reconciler.members.live import Live, Pod
+from reconciler.members.member import Member
+from reconciler.model.environment import Environment
+from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.ports import Clock, Cloud, Cluster
+
+VERIFY_EVERY = 30.0  # seconds for which a place that was right is not looked up again while its Pod stays the same
+PAUSE = 3.0  # seconds after a refusal
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How things stand after a tick: by service, and by member (also those that are going). *live* is what it was judged by."""
+
+    services: Mapping[str, Outcome] = field(default_factory=dict)
+    members: Mapping[str, Outcome] = field(default_factory=dict)
+    live: Live = field(default_factory=Live)
+
+
+@dataclass(slots=True)
+class _Memory:
+    """What spares a read; losing it costs one. Of members: the Pod whose place was right, and what was refused, each with when."""
+
+    right: dict[str, tuple[Pod, float]] = field(default_factory=dict)
+    refused: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
+    zone: str = ""
+
+
+class Controller:
+    """Level-triggered: each tick starts from what is live. It waits for nothing; call it again."""
+
+    def __init__(self, cluster: Cluster, cloud: Cloud, clock: Clock, environment: Environment) -> None:
+        self._actor = act.Actor(cluster, cloud, clock, environment)
+        self._memory = _Memory()
+
+    def tick(self, members: Iterable[Member], departing: Iterable[str] = ()) -> Standing:
+        """Bring every member one step nearer to its place. *departing* are those to clean up after, once their Pods have ended."""
+        wanted, going = tuple(members), tuple(sorted(set(departing)))
+        try:
+            decisions, live = self._decide(wanted, going)
+            refused = self._actor.carry_out(decisions, live.zone)
+            live = self._explained(wanted, live)
+        except errors.ProviderError as error:
+            self._memory.zone = ""  # it may be the zone that is gone
+            return _unread(wanted, going, act.refusal(error))
+        self._remember(decisions, refused, live)
+        lacking = {name: "" if _settles(decision) else decision.until for name, decision in decisions.items()}
+        return self._judge(wanted, going, lacking, live)
+
+    def look(self, members: Iterable[Member]) -> Standing:
+        """How every member stands, without doing anything about it: reading credentials are enough."""
+        wanted = tuple(members)
+        try:
+            live = self._explained(wanted, self._pods(self._places(Live(), follows=True, fixed=True)))
+        except errors.ProviderError as error:
+            return _unread(wanted, (), act.refusal(error))
+        return self._judge(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
+
+    def _decide(self, wanted: tuple[Member, ...], going: tuple[str, ...]) -> tuple[dict[str, Decision], Live]:
+        """What to do about those who are not known to be in their place, and what was read for it: Pods last, see `decide`."""
+        live = self._pods(Live())
+        undecided = [member for member in wanted if self._is_undecided(member, live)]
+        leaving = [name for name in going if not self._has_paused(name)]
+        if not undecided and not leaving:
+            return {}, live
+        kinds = {member.follows for member in undecided}
+        live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=bool(leaving) or False in kinds))
+        decisions = {member.name: decide(member, live) for member in undecided}
+        interfaces = {address.rpartition("/")[2]: one for address, one in live.interfaces.items()}
+        return decisions | {name: depart(name, interfaces.get(name), live) for name in leaving}, live
+
+    def _places(self, live: Live, *, follows: bool, fixed: bool) -> Live:
+        """With whom members belong to, and where: records where some *follow* their Pods, interfaces where some have *fixed* addresses."""
+        actor = self._actor
+        zone = self._zone() if follows else ""
+        return replace(
+            live,
+            leases=read.leases(actor.cluster, actor.environment),
+            nodes=read.nodes(actor.cluster),
+            interfaces=read.interfaces(actor.cloud, actor.environment) if fixed else {},
+            records=read.records(actor.cloud, zone) if zone else {},
+            zone=zone,
+        )
+
+    def _pods(self, live: Live) -> Live:
+        cluster, environment = self._actor.cluster, self._actor.environment
+        return replace(live, sets=read.sets(cluster, environment), pods=read.pods(cluster, environment))
+
+    def _zone(self) -> str:
+        self._memory.zone = self._memory.zone or read.hosted_zone(self._actor.cloud, self._actor.environment)
+        return self._memory.zone
+
+    def _is_undecided(self, member: Member, live: Live) -> bool:
+        """Whether its Pod is somewhere, and its place is not known to be right."""
+        pod = next(iter(live.running(member.name)), None)
+        if pod is None or pod.terminating or not pod.node or (member.follows and not pod.ip) or self._has_paused(member.name):
+            return False
+        known, when = self._memory.right.get(member.name, (None, 0.0))
+        fresh = known is not None and _same_place(known, pod) and self._actor.clock.monotonic() - when < VERIFY_EVERY
+        return not fresh or broken(pod, member, live)
+
+    def _has_paused(self, name: str) -> bool:
+        _, when = self._memory.refused.get(name, (None, float("-inf")))
+        return self._actor.clock.monotonic() - when < PAUSE
+
+    def _remember(self, decisions: Mapping[str, Decision], refused: Mapping[str, Outcome], live: Live) -> None:
+        now = self._actor.clock.monotonic()
+        for name, decision in decisions.items():
+            self._memory.refused.pop(name, None)
+            self._memory.right.pop(name, None)
+            if name in refused:
+                self._memory.refused[name] = (refused[name], now)
+            elif live.running(name) and _settles(decision):
+                self._memory.right[name] = (live.running(name)[0], now)
+
+    def _explained(self, wanted: tuple[Member, ...], live: Live) -> Live:
+        """With what it takes to say why Pods do not start, where some do not."""
+        pods = [pod for member in wanted for pod in live.running(member.name)]
+        if not live.nodes and any(not pod.node for pod in pods):
+            live = replace(live, nodes=read.nodes(self._actor.cluster))
+        if any(pod.node and not any(one.state in {"running", "terminated"} for one in pod.containers) for pod in pods):
+            live = replace(live, attachments=read.attachments(self._actor.cluster))
+        return live
+
+    def _judge(self, wanted: tuple[Member, ...], going: tuple[str, ...], lacking: Mapping[str, str], live: Live) -> Standing:
+        refused = {name: outcome for name, (outcome, _) in self._memory.refused.items() if self._has_paused(name)}
+        outcomes = {one.name: refused.get(one.name) or readiness.of_member(one, live, lacking.get(one.name, "")) for one in wanted}
+        for name in going:
+            outcomes[name] = refused.get(name) or (Waiting(lacking[name]) if lacking.get(name) else Done())
+        return Standing(_by_service(wanted, outcomes, live), outcomes, live)
+
+
+def _same_place(one: Pod, other: Pod) -> bool:
+    return (one.uid, one.ip, one.node) == (other.uid, other.ip, other.node)
+
+
+def _settles(decision: Decision) -> bool:
+    """Whether nothing is left once its actions have succeeded: AWS's word on a record is enough, on an attachment it is not."""
+    return not decision.until or (bool(decision.actions) and isinstance(decision.actions[-1], Point))
+
+
+def _by_service(members: tuple[Member, ...], outcomes: Mapping[str, Outcome], live: Live) -> dict[str, Outcome]:
+    names = dict.fromkeys(member.service for member in members)
+    return {name: readiness.of_service([one for one in members if one.service == name], outcomes, live) for name in names}
+
+
+def _unread(wanted: tuple[Member, ...], going: tuple[str, ...], outcome: Outcome) -> Standing:
+    """What could not be read is not judged: all stand as the reading does."""
+    members = {**{member.name: outcome for member in wanted}, **dict.fromkeys(going, outcome)}
+    return Standing({member.service: outcome for member in wanted}, members)

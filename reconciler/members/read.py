@@ -1,0 +1,84 @@
+"""Bulk reads of what is live of members: one call a kind, through the ports, with the members' credentials."""
+
+from __future__ import annotations
+
+from reconciler import errors
+from reconciler.members import live
+from reconciler.model.environment import Environment
+from reconciler.ports import Cloud, Cluster, Payload
+from reconciler.resources import kubernetes, marks, workload
+
+
+def leases(cluster: Cluster, environment: Environment) -> dict[str, live.Lease]:
+    """The Leases of members, by member."""
+    selector = f"{marks.ENVIRONMENT}={environment.name},{marks.SERVICE}"
+    found = cluster.list(kubernetes.LEASE, namespace=environment.kubernetes.namespace, selector=selector)
+    read = (live.lease(payload) for payload in found if payload["metadata"]["name"].startswith(live.LEASE_PREFIX))
+    return {lease.member: lease for lease in read}
+
+
+def pods(cluster: Cluster, environment: Environment) -> dict[str, tuple[live.Pod, ...]]:
+    """The Pods of all members of the environment, by name; names of members are unique in it, whatever their namespace."""
+    found: dict[str, tuple[live.Pod, ...]] = {}
+    for pod in map(live.pod, cluster.list(kubernetes.POD, selector=f"{marks.ENVIRONMENT}={environment.name},{workload.SET}")):
+        found[pod.name] = (*found.get(pod.name, ()), pod)
+    return found
+
+
+def sets(cluster: Cluster, environment: Environment) -> dict[tuple[str, str], live.Set]:
+    selector = f"{marks.ENVIRONMENT}={environment.name},{marks.SERVICE}"
+    read = map(live.stateful_set, cluster.list(kubernetes.KINDS["StatefulSet"], selector=selector))
+    return {(one.namespace, one.name): one for one in read}
+
+
+def nodes(cluster: Cluster) -> dict[str, live.Node]:
+    return {node.name: node for node in map(live.node, cluster.list(kubernetes.NODE))}
+
+
+def attachments(cluster: Cluster) -> dict[str, live.Attachment]:
+    return {one.volume: one for one in map(live.attachment, cluster.list(kubernetes.ATTACHMENT))}
+
+
+def interfaces(cloud: Cloud, environment: Environment) -> dict[str, live.Interface]:
+    """The interfaces of the environment's members, by address."""
+    ours = [{"Name": f"tag:{marks.ENVIRONMENT}", "Values": [environment.name]}]
+    found: dict[str, live.Interface] = {}
+    for page in cloud.pages("ec2", "describe_network_interfaces", Filters=ours):
+        for payload in page.get("NetworkInterfaces", ()):
+            tags = {tag["Key"]: tag["Value"] for tag in payload.get("TagSet", ())}
+            if marks.ADDRESS in tags:
+                found[tags[marks.ADDRESS]] = live.interface(payload)
+    return found
+
+
+def records(cloud: Cloud, zone: str) -> dict[str, live.Record]:
+    """The A records of a hosted zone, by name."""
+    pages = cloud.pages("route53", "list_resource_record_sets", HostedZoneId=zone)
+    plain = (one for page in pages for one in page["ResourceRecordSets"] if one["Type"] == "A" and "SetIdentifier" not in one)
+    return {record.fqdn: record for record in map(live.record, plain)}
+
+
+def hosted_zone(cloud: Cloud, environment: Environment) -> str:
+    """The id of the environment's hosted zone; "" while there is none.
+
+    Raises:
+        ProviderError: there are several of that name, and nothing says which one is meant.
+    """
+    pages = cloud.pages("route53", "list_hosted_zones_by_name", DNSName=environment.dns.zone)
+    found = sorted(zone["Id"].rpartition("/")[2] for page in pages for zone in page["HostedZones"] if _is_meant(zone, environment))
+    if len(found) > 1:
+        text = f"there are {len(found)} hosted zones named {environment.dns.zone}: {', '.join(found)}"
+        raise errors.ProviderError(text, hint="leave one of them, or give the environment a zone of its own (spec.dns.zone)")
+    return found[0] if found else ""
+
+
+def _is_meant(zone: Payload, environment: Environment) -> bool:
+    is_private = bool(zone.get("Config", {}).get("PrivateZone"))
+    return zone["Name"] == f"{environment.dns.zone}." and is_private is environment.dns.private
+
+
+def used_places(cloud: Cloud, instance: str) -> frozenset[int]:
+    """The device indexes of an instance that hold an interface."""
+    pages = cloud.pages("ec2", "describe_instances", InstanceIds=[instance])
+    found = (one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"])
+    return frozenset(held["Attachment"]["DeviceIndex"] for one in found for held in one.get("NetworkInterfaces", ()))
