@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
+import shlex
 import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import ansible_runner
+from ansible_runner.exceptions import AnsibleRunnerException
 
 from reconciler.model.work import Work, WorkLayer
 from runner import alive, frames, inventory, ssh
 from runner.place import SESSION, Place, here
 
 TIMED_OUT = 254
+UNREPORTED = 253
 SPARE = 0.1  # of the deadline, at most LONGEST_SPARE seconds: for the last frames to be read before Kubernetes ends the Pod
 LONGEST_SPARE = 60.0
 
@@ -26,7 +28,10 @@ def main() -> int:
     place = here()
     with alive.hold(place.alive):
         work = place.work()
-        code, why = run(place, work, started)
+        try:
+            code, why = run(place, work, started)
+        except (AnsibleRunnerException, OSError, ValueError) as error:
+            code, why = 1, f"Ansible cannot be run: {error}"
         frames.append(place.frames, "end", code=code, message=why)
     return code
 
@@ -48,27 +53,29 @@ def _run(place: Place, work: Work, layer: WorkLayer, connection: Mapping[str, st
     left = until - time.monotonic()
     if left <= 0:
         return TIMED_OUT, _late(work, layer)
-    with contextlib.redirect_stderr(sys.stdout):
-        done = ansible_runner.run(
-            private_data_dir=str(place.root / "ansible" / f"layer{layer.index}"),
-            project_dir=str(place.layer(layer.index)),
-            playbook=layer.playbook,
-            limit=f"@{place.limit}",
-            verbosity=work.verbosity or None,
-            cmdline=" ".join(work.passthrough) or None,
-            envvars={**_settings(place, work, layer), **connection},
-            timeout=max(1, int(left)),
-            suppress_env_files=True,
-        )
+    own = place.root / "ansible" / f"layer{layer.index}"
+    own.mkdir(parents=True, exist_ok=True)
+    done = ansible_runner.run(
+        private_data_dir=str(own),
+        project_dir=str(place.layer(layer.index)),
+        playbook=layer.playbook,
+        limit=f"@{place.limit}",
+        verbosity=work.verbosity or None,
+        cmdline=shlex.join(work.passthrough) or None,
+        envvars={**_settings(place, work, layer), **connection},
+        timeout=max(1, int(left)),
+        suppress_env_files=True,
+    )
     if done.status == "timeout":
         return TIMED_OUT, _late(work, layer)
-    code = int(done.rc or 0)
-    if not code and not any(frame.kind == "stats" and frame.layer == layer.index for frame in frames.read(place.frames)):
+    if done.rc:
+        return int(done.rc), f"ansible-playbook {layer.playbook} of layer {layer.index} ended with {done.rc}"
+    if not any(frame.kind == "stats" and frame.layer == layer.index for frame in frames.read(place.frames)):
         return (
-            1,
-            f"layer {layer.index} ended well, but no callback plugin said what became of whom; see the callback settings of ansible.cfg",
+            UNREPORTED,
+            f"layer {layer.index} ended well, but nothing reported on its hosts; see the callback settings of ansible.cfg",
         )
-    return code, f"ansible-playbook {layer.playbook} of layer {layer.index} ended with {code}" if code else ""
+    return 0, ""
 
 
 def _late(work: Work, layer: WorkLayer) -> str:
@@ -86,6 +93,7 @@ def _settings(place: Place, work: Work, layer: WorkLayer) -> dict[str, str]:
         "ANSIBLE_TRANSFORM_INVALID_GROUP_CHARS": "ignore",
         "ANSIBLE_CALLBACK_PLUGINS": str(ours / "callback"),
         "ANSIBLE_RETRY_FILES_ENABLED": "false",
+        "ANSIBLE_NOCOLOR": "true",
         "ANSIBLE_FORKS": str(min(50, len(work.hosts))),
         "RECONCILER_FRAMES": str(place.frames),
         "RECONCILER_LAYER": str(layer.index),
