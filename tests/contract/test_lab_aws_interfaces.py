@@ -159,6 +159,21 @@ def test_pages_of_instances(ec2: EC2Client, instance: Make) -> None:
         ec2.describe_instances(MaxResults=5, NextToken="made-up")
 
 
+def test_a_terminated_instance_lets_go(ec2: EC2Client, interface: Make, instance: Make, volume: Make) -> None:
+    """Volumes and further interfaces are detached, the primary interface is deleted.
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/terminating-instances.html,
+    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/using-eni.html"""
+    disk, mine, node = volume(), interface(), instance()
+    primary = ec2.describe_instances(InstanceIds=[node])["Reservations"][0]["Instances"][0]["NetworkInterfaces"][0]["NetworkInterfaceId"]
+    attached(ec2, mine, node)
+    ec2.attach_volume(VolumeId=disk, InstanceId=node, Device="/dev/sdf")
+    ec2.terminate_instances(InstanceIds=[node])
+    wait_for(lambda: described(ec2, mine)["Status"] == "available")
+    wait_for(lambda: ec2.describe_volumes(VolumeIds=[disk])["Volumes"][0]["State"] == "available")
+    with refused("InvalidNetworkInterfaceID.NotFound"):
+        described(ec2, primary)
+
+
 def allocated(ec2: EC2Client) -> str:
     return ec2.allocate_address(Domain="vpc")["AllocationId"]
 

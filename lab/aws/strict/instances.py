@@ -1,12 +1,15 @@
-"""Pages of DescribeInstances within EC2's bounds."""
+"""Instances: pages of descriptions within EC2's bounds, and what a terminated instance lets go of."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses.instances import InstanceResponse
 
 from lab.aws.strict import pages, tags
+from lab.aws.strict.attachment import detach_interface, tell_volume
 from lab.aws.strict.base import StrictBase
 
 
@@ -16,6 +19,26 @@ class Instances(StrictBase, InstanceResponse):
     def run_instances(self) -> ActionResult:
         tags.check_specifications(self._get_params())
         return super().run_instances()
+
+    def terminate_instances(self) -> ActionResult:
+        doomed = set(self._get_param("InstanceIds", []))
+        volumes = [each.attachment for each in self.ec2_backend.volumes.values() if each.attachment]
+        result = super().terminate_instances()
+        for attachment in volumes:
+            if attachment.instance.id in doomed:
+                tell_volume(self.world, "volume.detached", attachment)
+        for each in doomed:
+            self._let_go(self.ec2_backend.get_instance(each))
+        return result
+
+    def _let_go(self, instance: Any) -> None:
+        """The primary interface goes with its instance, others stay and are detached; moto leaves all attached."""
+        for interface in list(instance.nics.values()):
+            if interface.device_index == 0:
+                instance.detach_eni(interface)
+                interface.delete()
+            else:
+                detach_interface(self.world, interface)
 
     def describe_instances(self) -> ActionResult:
         wanted = self._get_param("MaxResults")

@@ -8,18 +8,18 @@ from typing import Any, cast
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import elastic_network_interfaces
-from moto.ec2.models.elastic_network_interfaces import Attachment, NetworkInterface
 from moto.ec2.models.instance_types import INSTANCE_TYPES
 from moto.ec2.responses.elastic_network_interfaces import ElasticNetworkInterfaces
 
 from lab.aws.strict import pages, subnet, tags
+from lab.aws.strict.attachment import detach_interface, tell_interface
 from lab.aws.strict.base import StrictBase
 
 ATTACHABLE = {"running", "stopped"}
 
 
-class SlowInterface(NetworkInterface):
-    """An interface whose attachment has states."""
+class NetworkInterface(elastic_network_interfaces.NetworkInterface):
+    """An interface whose attachment has states. It has its parent's name because moto's serializer goes by it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,18 +32,18 @@ class SlowInterface(NetworkInterface):
         return super().get_filter_value(filter_name, method_name)
 
 
-class SlowAttachment(Attachment):
+class Attachment(elastic_network_interfaces.Attachment):
     """An attachment as its interface says it stands."""
 
-    def __init__(self, eni: NetworkInterface) -> None:
+    def __init__(self, eni: elastic_network_interfaces.NetworkInterface) -> None:
         super().__init__(eni)
-        self.status = cast("SlowInterface", eni).attachment_status
+        self.status = cast("NetworkInterface", eni).attachment_status
 
 
 def install() -> None:
-    """Let moto make its interfaces of the slow kind."""
-    elastic_network_interfaces.NetworkInterface = SlowInterface  # type: ignore[misc]
-    elastic_network_interfaces.Attachment = SlowAttachment  # type: ignore[misc]
+    """Let moto make its interfaces of this kind."""
+    elastic_network_interfaces.NetworkInterface = NetworkInterface  # type: ignore[misc]
+    elastic_network_interfaces.Attachment = Attachment  # type: ignore[misc]
 
 
 class Interfaces(StrictBase, ElasticNetworkInterfaces):
@@ -55,7 +55,7 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
         interface = self._once(self._make_interface)
         return ActionResult({"NetworkInterface": interface, "ClientToken": self._get_param("ClientToken")})
 
-    def _make_interface(self) -> SlowInterface:
+    def _make_interface(self) -> NetworkInterface:
         home = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
         for group in self._get_param("Groups", []):
             if self.ec2_backend.get_security_group_from_id(group) is None:
@@ -66,7 +66,7 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
             subnet.check(self.ec2_backend, home, address)
         if not wanted:
             self.params["PrivateIpAddress"] = subnet.free(self.ec2_backend, home)
-        interface = cast("dict[str, SlowInterface]", super().create_network_interface().result)["NetworkInterface"]
+        interface = cast("dict[str, NetworkInterface]", super().create_network_interface().result)["NetworkInterface"]
         for each in interface.private_ip_addresses:
             home.request_ip(each["PrivateIpAddress"], interface)
         return interface
@@ -94,10 +94,10 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
         self.world.later.add(self.world.settings.attaching, partial(self._interface_attached, interface, attachment.attachment_id))
         return ActionResult({"AttachmentId": attachment.attachment_id, "NetworkCardIndex": 0})
 
-    def _interface_attached(self, interface: SlowInterface, attachment: str) -> None:
+    def _interface_attached(self, interface: NetworkInterface, attachment: str) -> None:
         if interface.attachment_id == attachment and interface.attachment_status == "attaching":
             interface.attachment_status = "attached"
-            self._publish_interface("interface.attached", interface)
+            tell_interface(self.world, "interface.attached", interface)
 
     def detach_network_interface(self) -> ActionResult:
         self.error_on_dryrun()
@@ -108,31 +108,21 @@ class Interfaces(StrictBase, ElasticNetworkInterfaces):
         if interface.device_index == 0:
             raise EC2ClientError("OperationNotPermitted", "The network interface at device index 0 cannot be detached.")
         if interface.attachment_status != "detaching":
-            interface.attachment_status = "detaching"
-            self.world.later.add(self.world.settings.detaching, partial(self._interface_detached, interface, attachment))
+            detach_interface(self.world, interface)
         return EmptyResult()
-
-    def _interface_detached(self, interface: SlowInterface, attachment: str) -> None:
-        if interface.attachment_id == attachment:
-            self._publish_interface("interface.detached", interface)
-            self.ec2_backend.detach_network_interface(attachment)
-
-    def _publish_interface(self, kind: str, interface: SlowInterface) -> None:
-        instance = interface.instance.id if interface.instance else ""
-        self.world.events.publish(kind, interface=interface.id, instance=instance, address=interface.private_ip_address or "")
 
     def describe_network_interfaces(self) -> ActionResult:
         wanted = self._get_param("MaxResults")
         pages.alone(self._get_param("NetworkInterfaceIds", []), wanted, "networkInterfaceIdSet")
-        found = cast("dict[str, list[SlowInterface]]", super().describe_network_interfaces().result)["NetworkInterfaces"]
+        found = cast("dict[str, list[NetworkInterface]]", super().describe_network_interfaces().result)["NetworkInterfaces"]
         page, token = pages.cut(found, pages.size(wanted), self._get_param("NextToken"))
         return ActionResult({"NetworkInterfaces": page, "NextToken": token})
 
-    def _asked_interface(self) -> SlowInterface:
-        return cast("SlowInterface", self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId")))
+    def _asked_interface(self) -> NetworkInterface:
+        return cast("NetworkInterface", self.ec2_backend.get_network_interface(self._get_param("NetworkInterfaceId")))
 
 
-def _check_attachable(interface: SlowInterface, instance: Any, index: int) -> None:
+def _check_attachable(interface: NetworkInterface, instance: Any, index: int) -> None:
     if interface.attachment_id:
         raise EC2ClientError("InvalidNetworkInterface.InUse", f"Interface: [{interface.id}] in use.")
     if instance.state not in ATTACHABLE:

@@ -15,7 +15,7 @@ from moto.ec2.utils import generic_filter
 from lab.aws.strict import capacity, pages
 from lab.aws.strict.base import StrictBase
 from lab.aws.strict.capacity import Shape
-from lab.aws.strict.volumes import SlowVolume
+from lab.aws.strict.volumes import Volume
 
 A_DAY, IN_A_DAY = timedelta(hours=24), 4
 
@@ -23,7 +23,7 @@ A_DAY, IN_A_DAY = timedelta(hours=24), 4
 class Modification:
     """One change of a volume from one shape to another; attributes are named as moto's serializer looks them up."""
 
-    def __init__(self, volume: SlowVolume, target: Shape) -> None:
+    def __init__(self, volume: Volume, target: Shape) -> None:
         self.serial = pages.serial()
         self.volume_id = volume.id
         self.original_volume_type, self.target_volume_type = volume.volume_type, target.type
@@ -45,7 +45,7 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
 
     def modify_volume(self) -> ActionResult:
         self.error_on_dryrun()
-        volume = cast("SlowVolume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
+        volume = cast("Volume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
         target = self._target_shape(volume)
         _check(volume, target)
         modification = Modification(volume, target)
@@ -53,7 +53,7 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
         self.world.later.add(self.world.settings.modifying, partial(self._optimize_volume, volume, modification))
         return ActionResult({"VolumeModification": modification})
 
-    def _target_shape(self, volume: SlowVolume) -> Shape:
+    def _target_shape(self, volume: Volume) -> Shape:
         kind = self._get_param("VolumeType") or volume.volume_type
         kept = kind == volume.volume_type
         iops = self._get_param("Iops") or (volume.iops if kept and kind != "gp2" else None)
@@ -62,7 +62,7 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
         throughput = self._get_param("Throughput") or (volume.throughput if kept else None)
         return capacity.shape(kind, self._get_param("Size") or volume.size, iops, throughput)
 
-    def _optimize_volume(self, volume: SlowVolume, modification: Modification) -> None:
+    def _optimize_volume(self, volume: Volume, modification: Modification) -> None:
         volume.volume_type, volume.size = modification.target_volume_type, modification.target_size
         volume.iops, volume.throughput = modification.target_iops, modification.target_throughput
         modification.modification_state, modification.progress = "optimizing", 50
@@ -83,7 +83,7 @@ def _complete(modification: Modification) -> None:
     modification.modification_state, modification.progress, modification.end_time = "completed", 100, utcnow()
 
 
-def _check(volume: SlowVolume, target: Shape) -> None:
+def _check(volume: Volume, target: Shape) -> None:
     past = cast("list[Modification]", volume.modifications)
     if volume.passing:
         raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is '{volume.passing}'; it must be 'available' or 'in-use'.")

@@ -8,17 +8,17 @@ from typing import Any, cast
 from moto.core.responses import ActionResult, EmptyResult
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.models import elastic_block_store
-from moto.ec2.models.elastic_block_store import Volume
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 
 from lab.aws.strict import capacity, pages, tags
+from lab.aws.strict.attachment import detach_volume, tell_volume
 from lab.aws.strict.base import StrictBase
 
 ATTACHABLE = {"running", "stopped"}
 
 
-class SlowVolume(Volume):
-    """A volume that knows it is being made or deleted."""
+class Volume(elastic_block_store.Volume):
+    """A volume that knows it is being made or deleted. It has its parent's name because moto's serializer goes by it."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -32,8 +32,8 @@ class SlowVolume(Volume):
 
 
 def install() -> None:
-    """Let moto make its volumes of the slow kind."""
-    elastic_block_store.Volume = SlowVolume  # type: ignore[misc]
+    """Let moto make its volumes of this kind."""
+    elastic_block_store.Volume = Volume  # type: ignore[misc]
 
 
 class Volumes(StrictBase, ElasticBlockStore):
@@ -44,7 +44,7 @@ class Volumes(StrictBase, ElasticBlockStore):
         tags.check_specifications(self._get_params())
         return ActionResult(self._once(self._make_volume))
 
-    def _make_volume(self) -> SlowVolume:
+    def _make_volume(self) -> Volume:
         zone, snapshot = self._get_param("AvailabilityZone"), self._get_param("SnapshotId")
         if zone is None or self.ec2_backend.get_zone_by_name(zone) is None:
             raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
@@ -52,7 +52,7 @@ class Volumes(StrictBase, ElasticBlockStore):
         if size is None:
             raise EC2ClientError("MissingParameter", "The request must contain the parameter size or snapshotId")
         asked = capacity.shape(self._get_param("VolumeType") or "gp2", size, self._get_param("Iops"), self._get_param("Throughput"))
-        volume = cast("SlowVolume", super().create_volume().result)
+        volume = cast("Volume", super().create_volume().result)
         volume.iops, volume.throughput, volume.passing = asked.iops, asked.throughput, "creating"
         self.world.later.add(self.world.settings.creating, partial(setattr, volume, "passing", None))
         return volume
@@ -69,7 +69,7 @@ class Volumes(StrictBase, ElasticBlockStore):
             self.world.later.add(self.world.settings.deleting, partial(self._drop_volume, volume))
         return EmptyResult()
 
-    def _drop_volume(self, volume: SlowVolume) -> None:
+    def _drop_volume(self, volume: Volume) -> None:
         self.ec2_backend.volumes.pop(volume.id, None)
         self.ec2_backend.tags.pop(volume.id, None)
 
@@ -83,16 +83,15 @@ class Volumes(StrictBase, ElasticBlockStore):
         self._check_volume_attachable(volume, instance, device)
         attachment = self.ec2_backend.attach_volume(volume.id, instance.id, device)
         attachment.status = "attaching"
-        facts = {"volume": volume.id, "instance": instance.id, "device": device}
-        self.world.later.add(self.world.settings.attaching, partial(self._volume_attached, attachment, facts))
+        self.world.later.add(self.world.settings.attaching, partial(self._volume_attached, attachment))
         return _told(attachment)
 
-    def _volume_attached(self, attachment: Any, facts: dict[str, str]) -> None:
+    def _volume_attached(self, attachment: Any) -> None:
         if attachment.volume.attachment is attachment and attachment.status == "attaching":
             attachment.status = "attached"
-            self.world.events.publish("volume.attached", **facts)
+            tell_volume(self.world, "volume.attached", attachment)
 
-    def _check_volume_attachable(self, volume: SlowVolume, instance: Any, device: str | None) -> None:
+    def _check_volume_attachable(self, volume: Volume, instance: Any, device: str | None) -> None:
         if device is None:
             raise EC2ClientError("MissingParameter", "The request must contain the parameter device")
         if volume.attachment:
@@ -120,24 +119,17 @@ class Volumes(StrictBase, ElasticBlockStore):
             raise EC2ClientError("InvalidAttachment.NotFound", message)
         if attachment.status == "detaching":
             raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the 'detaching' state.")
-        attachment.status = "detaching"
-        self.world.later.add(self.world.settings.detaching, partial(self._volume_detached, attachment))
+        detach_volume(self.world, self.ec2_backend, attachment)
         return _told(attachment)
-
-    def _volume_detached(self, attachment: Any) -> None:
-        volume, instance = attachment.volume, attachment.instance
-        if volume.attachment is attachment:
-            self.ec2_backend.detach_volume(volume.id, instance.id, attachment.device)
-            self.world.events.publish("volume.detached", volume=volume.id, instance=instance.id, device=attachment.device)
 
     def describe_volumes(self) -> ActionResult:
         size = pages.size(self._get_param("MaxResults"), capped=True)
-        found = cast("dict[str, list[SlowVolume]]", super().describe_volumes().result)["Volumes"]
+        found = cast("dict[str, list[Volume]]", super().describe_volumes().result)["Volumes"]
         page, token = pages.cut(found, size, self._get_param("NextToken"))
         return ActionResult({"Volumes": page, "NextToken": token})
 
-    def _asked_volume(self) -> SlowVolume:
-        return cast("SlowVolume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
+    def _asked_volume(self) -> Volume:
+        return cast("Volume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
 
 
 def _told(attachment: Any) -> ActionResult:
