@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-import boto3
 import dns.exception
 import dns.flags
 import dns.message
@@ -22,6 +21,7 @@ import dns.rrset
 import lightkube
 
 from lab import layout
+from lab.aws.client import Switches
 from lab.names import Services, Zone, Zones
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ async def serve(server: Server, host: str) -> None:
 async def _main(directory: Path) -> None:
     config = lightkube.KubeConfig.from_file(directory / "kube" / "judge-inside.kubeconfig")
     services = Services(lightkube.AsyncClient(config, trust_env=False))
-    await serve(Server([services, Zones(boto3.client("route53"))]), layout.DNS)
+    await serve(Server([services, Zones(Switches(f"http://{layout.AWS}:{layout.AWS_PORT}"))]), layout.DNS)
 
 
 def main() -> None:

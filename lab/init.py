@@ -129,7 +129,7 @@ def _children(directory: Path, listeners: Listeners, outer_pid: int) -> Iterator
     yield Child("aws", python("lab.aws.server", f"--host={layout.AWS}", f"--port={layout.AWS_PORT}", here), end="lost")
     yield Child("forward", python("lab.forward", *_routes(listeners)), pass_fds=listeners.descriptors())
     yield Child("setup", python("lab.setup", here, f"--pid={outer_pid}", *ports), end="done")
-    yield Child("dns", python("lab.dns", here), after=exists(directory / "aws" / "credentials"), env=judge)
+    yield Child("dns", python("lab.dns", here))
     if find_spec("lab.agent.__main__"):
         yield Child("agent", python("lab.agent", here), after=exists(directory / "nodes.ready"), env=judge)
 

@@ -53,7 +53,7 @@ def down(directory: Path) -> bool:
         for pid in ending:
             _signal(pid, signal.SIGTERM if waited < GRACE else signal.SIGKILL)
         time.sleep(0.05)
-    for name in ("lab.json", "failure"):
+    for name in ("lab.json", "defaults.json", "failure"):
         (directory / name).unlink(missing_ok=True)
     return held
 

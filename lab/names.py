@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sys
-import time
 from collections import defaultdict
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import dns.exception
 import dns.name
@@ -23,8 +22,8 @@ if TYPE_CHECKING:
     from dns.rdatatype import RdataType
     from dns.rrset import RRset
     from lightkube.models.discovery_v1 import Endpoint
-    from mypy_boto3_route53.client import Route53Client
-    from mypy_boto3_route53.type_defs import ResourceRecordSetOutputTypeDef
+
+    from lab.aws.client import Switches
 
 CLUSTER = dns.name.from_text("svc.cluster.local.")
 SOA = dns.rdatatype.SOA
@@ -42,17 +41,17 @@ class Zone:
         """What lies at *name*: nothing and None differ, as no such type and no such name do."""
         if name in self.records:
             return self.records[name]
-        if any(other.is_subdomain(name) for other in self.records):
-            return {}
-        return self._wildcard(name)
+        return {} if self._exists(name) else self._wildcard(name)
+
+    def _exists(self, name: Name) -> bool:
+        return any(other.is_subdomain(name) for other in self.records)
 
     def _wildcard(self, name: Name) -> Mapping[RdataType, RRset] | None:
-        """RFC 4592: the nearest ancestor that exists decides."""
+        """RFC 4592: only a star right below the nearest ancestor that exists counts."""
         while name != self.origin:
             name = name.parent()
-            found = self.records.get(dns.name.from_text("*", name))
-            if found is not None or self.at(name) is not None:
-                return found
+            if self._exists(name):
+                return self.records.get(dns.name.from_text("*", name))
         return None
 
     @property
@@ -60,48 +59,31 @@ class Zone:
         return self.records.get(self.origin, {}).get(SOA)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Zones:
-    """Route53's zones, read again when the last reading is older than *fresh* seconds."""
+    """Route53's zones, as the lab's AWS has them at the moment of the question."""
 
-    client: Route53Client
-    fresh: float = 0.3
-    _read: list[Zone] = field(default_factory=list)
-    _at: float = 0.0
-    _lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    aws: Switches
 
     async def of(self, name: Name) -> Zone | None:
         """The zone that *name* belongs to: of two, the deeper."""
-        async with self._lock:
-            if time.monotonic() - self._at > self.fresh:
-                self._read = await asyncio.to_thread(_read_zones, self.client)
-                self._at = time.monotonic()
-        matching = [zone for zone in self._read if name.is_subdomain(zone.origin)]
-        return max(matching, key=lambda zone: len(zone.origin), default=None)
+        zones = {dns.name.from_text(zone["name"]): zone["records"] for zone in await asyncio.to_thread(self.aws.zones)}
+        origin = max((origin for origin in zones if name.is_subdomain(origin)), key=len, default=None)
+        return Zone(origin, _read(zones[origin])) if origin else None
 
 
-def _read_zones(client: Route53Client) -> list[Zone]:
-    zones = [zone for page in client.get_paginator("list_hosted_zones").paginate() for zone in page["HostedZones"]]
-    return [_read_zone(client, zone["Id"], dns.name.from_text(zone["Name"])) for zone in zones]
-
-
-def _read_zone(client: Route53Client, zone: str, origin: Name) -> Zone:
+def _read(sets: Iterable[Mapping[str, Any]]) -> dict[Name, dict[RdataType, RRset]]:
     records: dict[Name, dict[RdataType, RRset]] = defaultdict(dict)
-    for page in client.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone):
-        for one in page["ResourceRecordSets"]:
-            if found := _parse(one):
-                _add(records[found.name], found.rdtype, found)
-    return Zone(origin, records)
-
-
-def _parse(one: ResourceRecordSetOutputTypeDef) -> RRset | None:
-    """A record set as DNS says it; None for an alias, which is not followed, and for what no DNS server could serve."""
-    values = [value["Value"].removeprefix("{'Value': '").removesuffix("'}") for value in one.get("ResourceRecords", [])]  # moto 5.2's SOA
-    try:
-        return dns.rrset.from_text_list(one["Name"].replace("\\052", "*"), one.get("TTL", 0), "IN", one["Type"], values) if values else None
-    except dns.exception.DNSException as error:
-        print(f"{one['Name']} {one['Type']} {values}: {error}", file=sys.stderr)  # noqa: T201
-        return None
+    for one in sets:
+        try:
+            found = dns.rrset.from_text_list(
+                one["name"].replace("\\052", "*"), one["ttl"], "IN", one["type"], one["values"], origin=dns.name.root, relativize=False
+            )
+        except dns.exception.DNSException as error:  # one that no server could serve is no reason to serve none
+            print(f"{one}: {error}", file=sys.stderr)  # noqa: T201 - the server's log
+            continue
+        _add(records[found.name], found.rdtype, found)
+    return records
 
 
 def _add(at: dict[RdataType, RRset], kind: RdataType, found: RRset) -> None:

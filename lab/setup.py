@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ssl
+import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterable
@@ -21,7 +22,7 @@ from lightkube.resources.core_v1 import Namespace, NodeStatus, ServiceAccount
 from lightkube.resources.core_v1 import Node as LiveNode
 from lightkube.types import PatchType
 
-from lab import access, child, cloud, control_plane, layout, nodes, tool
+from lab import access, child, cloud, control_plane, defaults, layout, nodes, plugins, tool
 from lab.aws.client import Switches
 from lab.cloud import Cloud
 from lab.error import LabError
@@ -69,7 +70,10 @@ def _set_up(directory: Path, outside: Outside) -> None:
     _await("the default service account", lambda: _has_service_account(client))
     if find_spec("lab.agent.__main__"):
         _await("the nodes to be Ready", lambda: _are_ready(client, len(planned)))
-    layout.write(_layout(directory, outside, furnished))
+    plugins.install(directory / "plugins", sys.executable)
+    told = _layout(directory, outside, furnished)
+    defaults.write(told)
+    layout.write(told)
 
 
 def _furnish(directory: Path, planned: list[nodes.Node]) -> Cloud:

@@ -61,6 +61,10 @@ class Switches:
         """What was attached and detached after event *after*; waits up to *patience* seconds for the first."""
         return list(self._ask("GET", f"/lab/events?after={after}&timeout={patience}", patience=patience)["events"])
 
+    def zones(self) -> list[dict[str, Any]]:
+        """Route 53's zones as its name servers know them: name, and records of name, type, ttl and values."""
+        return list(self._ask("GET", "/lab/zones")["zones"])
+
     def set(self, **settings: Any) -> None:
         """Change settings (see `lab.aws.settings`)."""
         self._ask("POST", "/lab/settings", settings)

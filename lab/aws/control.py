@@ -9,7 +9,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import parse_qsl
 
-from lab.aws import faults
+from lab.aws import faults, zones
 from lab.aws.exchange import Answer, Request, as_json
 from lab.aws.front import Front
 
@@ -31,6 +31,7 @@ class Control:
             ("GET", "/lab/calls"): lambda query, _body: front.calls.read(query),
             ("POST", "/lab/calls/reset"): self._reset,
             ("GET", "/lab/events"): self._events,
+            ("GET", "/lab/zones"): lambda _query, _body: {"zones": zones.read(front.world)},
             ("GET", "/lab/settings"): lambda _query, _body: asdict(front.world.settings),
             ("POST", "/lab/settings"): self._set,
         }
