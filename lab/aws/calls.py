@@ -93,7 +93,6 @@ class CallLog:
         """Forget every call."""
         with self._lock:
             self._log: list[Entry] = []
-            self._counts: Counter[tuple[str, str]] = Counter()
 
     def add(self, call: Call, started: float, outcome: tuple[int, str, str]) -> None:
         """Put *call* down, which began at *started* and ended with a status, an error code and a request id."""
@@ -112,7 +111,6 @@ class CallLog:
                 request_id=request_id,
                 seconds=round(time.time() - started, 6),
             )
-            self._counts[call.user, f"{call.service}:{call.action}"] += 1
             self._log.append(entry)
             del self._log[:-KEPT]
 

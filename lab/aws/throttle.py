@@ -10,6 +10,16 @@ from dataclasses import dataclass
 from lab.aws.calls import Call
 from lab.aws.settings import Settings
 
+LARGE = {
+    "DescribeInstances",
+    "DescribeInstanceStatus",
+    "DescribeNetworkInterfaces",
+    "DescribeSecurityGroups",
+    "DescribeSnapshots",
+    "DescribeVolumes",
+}
+"""Actions that have a smaller bucket for those who ask for everything at once."""
+
 
 @dataclass(slots=True)
 class Bucket:
@@ -60,7 +70,7 @@ def _names(call: Call) -> dict[str, str]:
     if call.service == "ec2" and call.writes:
         return {name: "ec2:write"}
     if call.service == "ec2":
-        return {name: "ec2:read"} if call.paged else {f"{name}, all": "ec2:read-all"}
+        return {f"{name}, all": "ec2:read-all"} if call.action in LARGE and not call.paged else {name: "ec2:read"}
     return {}
 
 

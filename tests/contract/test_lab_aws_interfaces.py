@@ -81,7 +81,7 @@ def test_a_device_index_is_used_once(ec2: EC2Client, interface: Make, instance: 
 def test_attaching_and_detaching_an_interface_take_time(ec2: EC2Client, interface: Make, instance: Make, switches: Switches) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_NetworkInterfaceAttachment.html: attaching, attached, detaching."""
     mine, node = interface(), instance()
-    switches.set(attaching=0.5, detaching=0.5)
+    switches.set(attaching=0.8, detaching=0.8)
     attachment = ec2.attach_network_interface(NetworkInterfaceId=mine, InstanceId=node, DeviceIndex=1)["AttachmentId"]
     assert (described(ec2, mine)["Status"], described(ec2, mine)["Attachment"]["Status"]) == ("in-use", "attaching")
     wait_for(lambda: described(ec2, mine)["Attachment"]["Status"] == "attached")

@@ -196,7 +196,7 @@ def test_a_list_from_a_type_needs_a_name(route53: Route53Client, zone: str) -> N
 
 def test_a_change_is_pending_then_in_sync(route53: Route53Client, zone: str, switches: Switches) -> None:
     """https://docs.aws.amazon.com/Route53/latest/APIReference/API_GetChange.html"""
-    switches.set(insync=0.5)
+    switches.set(insync=0.8)
     made = change(route53, zone, ("CREATE", record("a.lab.example", "192.0.2.1")))
     assert made["Status"] == route53.get_change(Id=made["Id"])["ChangeInfo"]["Status"] == "PENDING"
     wait_for(lambda: route53.get_change(Id=made["Id"])["ChangeInfo"]["Status"] == "INSYNC")

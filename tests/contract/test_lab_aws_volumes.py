@@ -44,11 +44,18 @@ def test_a_client_token_with_other_parameters_is_refused(ec2: EC2Client) -> None
 
 def test_a_volume_is_creating_before_it_is_available(ec2: EC2Client, switches: Switches) -> None:
     """https://docs.aws.amazon.com/ebs/latest/userguide/ebs-describing-volumes.html: the states of a volume."""
-    switches.set(creating=0.5)
+    switches.set(creating=1)
     made = ec2.create_volume(AvailabilityZone=ZONE, Size=5)
     assert made["State"] == "creating"
     assert volume_state(ec2, made["VolumeId"]) == "creating"
     wait_for(lambda: volume_state(ec2, made["VolumeId"]) == "available")
+
+
+def test_a_dry_run_makes_nothing(ec2: EC2Client) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html: DryRunOperation."""
+    with refused("DryRunOperation"):
+        ec2.create_volume(AvailabilityZone=ZONE, Size=1, TagSpecifications=specification(Name="dry"), ClientToken="dry", DryRun=True)
+    assert tagged(ec2, "Name", "dry") == []
 
 
 def test_a_volume_needs_a_zone_that_exists(ec2: EC2Client) -> None:
@@ -90,7 +97,7 @@ def test_a_gp3_volume_has_the_base_performance_when_none_is_asked_for(ec2: EC2Cl
 def test_attaching_and_detaching_take_time(ec2: EC2Client, volume: Make, instance: Make, switches: Switches) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VolumeAttachment.html: attaching, attached, detaching, detached."""
     disk, node = volume(), instance()
-    switches.set(attaching=0.5, detaching=0.5)
+    switches.set(attaching=0.8, detaching=0.8)
 
     def states() -> tuple[str, list[str]]:
         found = ec2.describe_volumes(VolumeIds=[disk])["Volumes"][0]
@@ -155,7 +162,7 @@ def test_a_volume_that_is_not_attached_cannot_be_detached(ec2: EC2Client, volume
 def test_a_deleted_volume_is_deleting_first(ec2: EC2Client, volume: Make, switches: Switches) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DeleteVolume.html: it can remain in the deleting state."""
     disk = volume(TagSpecifications=specification(Name="doomed"))
-    switches.set(deleting=0.5)
+    switches.set(deleting=0.8)
     ec2.delete_volume(VolumeId=disk)
     assert volume_state(ec2, disk) == "deleting"
     wait_for(lambda: not tagged(ec2, "Name", "doomed"))
@@ -171,7 +178,7 @@ def test_a_modification_passes_through_its_states(ec2: EC2Client, volume: Make, 
     """Size increases take effect once the modification is optimizing.
     https://docs.aws.amazon.com/ebs/latest/userguide/monitoring-volume-modifications.html"""
     disk = volume(Size=10)
-    switches.set(modifying=0.4, optimizing=0.4)
+    switches.set(modifying=0.8, optimizing=0.8)
     told = ec2.modify_volume(VolumeId=disk, Size=20)["VolumeModification"]
     assert (told["ModificationState"], told["OriginalSize"], told["TargetSize"]) == ("modifying", 10, 20)
     assert ec2.describe_volumes(VolumeIds=[disk])["Volumes"][0]["Size"] == 10

@@ -48,6 +48,7 @@ def test_a_describe_of_all_has_a_smaller_bucket_than_one_of_a_part() -> None:
     throttle = Throttle(Clock())
     assert taken(throttle, call("DescribeVolumes", paged=False)) == 50
     assert taken(throttle, call("DescribeVolumes")) == 100
+    assert taken(throttle, call("DescribeAddresses", paged=False)) == 100
 
 
 def test_route_53_calls_draw_from_the_account_and_a_refused_one_draws_nothing() -> None:
