@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Self
 
 from providers import runs
 from reconciler import errors
@@ -146,6 +147,12 @@ class HeldLease:
         if not self._gone:
             with contextlib.suppress(errors.ReconcilerError):
                 self._write("")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.release()
 
     def _beat(self) -> None:
         while not self._stop.wait(self._duration / BEATS):

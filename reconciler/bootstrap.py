@@ -2,58 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import signal
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler import errors
+from reconciler import errors, kinds, local
+from reconciler.apply import Unit
+from reconciler.components import summary
+from reconciler.kinds import Kind, ServiceType
+from reconciler.members import act
+from reconciler.members.member import declared, departing
+from reconciler.model.address import ResourceId
+from reconciler.model.change import Change
+from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
+from reconciler.model.outcome import Outcome
+from reconciler.ports import Lease, Progress
+from reconciler.resources import kubernetes
+from reconciler.world import World
 
-if TYPE_CHECKING:
-    pass
+if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
+    from providers.git import GitSpecs
 
-DEFAULTS = "defaults.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Local:
-    """What this machine knows of an environment: fields that its document may leave out, and what its processes are started with."""
-
-    folder: Path
-    spec: Mapping[str, Any] = field(default_factory=dict)
-    process: Mapping[str, str] = field(default_factory=dict)
-    path: tuple[str, ...] = ()
-
-
-def local(environment: str) -> Local:
-    """The folder of *environment* under RECONCILE_DIR (`.reconcile` of the working directory), and the defaults in it, if any."""
-    folder = Path(os.environ.get("RECONCILE_DIR", ".reconcile")).absolute() / environment
-    try:
-        document = json.loads((folder / DEFAULTS).read_text())
-    except FileNotFoundError:
-        return Local(folder)
-    except ValueError as error:
-        raise errors.UsageError(f"{folder / DEFAULTS} cannot be read: {error}", hint="bring the lab up again") from error
-    return Local(folder, document["spec"], document["process"], tuple(document["path"]))
-
-
-def settled(environment: Environment, here: Local) -> Environment:
-    """*environment* with what it leaves out filled from *here*. Sections that it declares keep every field that it gives."""
-    declared = environment.model_dump(by_alias=True, exclude_unset=True)
-    merged = _merged(here.spec, {name: value for name, value in declared.items() if name != "origin"})
-    whole = Environment.model_validate({**merged, "origin": environment.origin}, by_alias=True, by_name=True)
-    return whole.placed(environment.locate)
-
-
-def _merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(under)
-    for name, value in over.items():
-        both = isinstance(value, Mapping) and isinstance(merged.get(name), Mapping)
-        merged[name] = _merged(merged[name], value) if both else value
-    return merged
+    from providers.aws import Aws
+    from providers.kubernetes import Kubernetes
+    from providers.pulumi import Pulumi
+    from reconciler.components.controller import Controller as ComponentsController
+    from reconciler.components.ports import Records, SessionRunner
+    from reconciler.members.controller import Controller as MembersController
+    from reconciler.model.componentstate import ComponentState
 
 
 def environments(repo: str, ref: str | None) -> tuple[str, ...]:
@@ -65,24 +47,23 @@ def load(repo: str, ref: str | None, environment: str) -> Desired:
     """The desired state of *environment*; SpecError with every fault."""
     from reconciler import load as loading  # noqa: PLC0415 - the parser is loaded by those who read specs
 
-    here = local(environment)
+    here = local.read(environment)
     source = _specs(repo, ref)
     revision, texts = source.read(environment)
-    return loading.load(
-        texts, revision=revision, types=kinds.service_types(), base_url=source.location, settle=lambda declared: settled(declared, here)
-    )
+    types = kinds.service_types()
+    return loading.load(texts, revision, types, base_url=source.base_url, settle=lambda one: local.settled(one, here))
 
 
 def _specs(repo: str, ref: str | None) -> GitSpecs:
     from providers import git  # noqa: PLC0415
 
-    return git.GitSpecs(repo, ref, cache=_root() / "git")
+    return git.GitSpecs(repo, ref, cache=local.root() / "git")
 
 
 @contextmanager
 def home(environment: str) -> Iterator[Home]:
     """The Home of *environment*, closed at the end."""
-    opened = Home(local(environment))
+    opened = Home(local.read(environment))
     try:
         yield opened
     finally:
@@ -92,11 +73,12 @@ def home(environment: str) -> Iterator[Home]:
 class Home:
     """One environment on this machine: its settings once specs are loaded, its ports, each made when it is first used."""
 
-    def __init__(self, here: Local) -> None:
+    def __init__(self, here: local.Local) -> None:
         self.here = here
         self.stop = threading.Event()
+        self.lease: Lease | None = None  # once it is lost, what runs ends as if interrupted
         self._desired: Desired | None = None
-        self._closing: list[Callable[[], None]] = []
+        os.environ.update(here.process)  # what botocore and the engine read; one environment a process at a time
 
     @property
     def environment(self) -> Environment:
@@ -104,13 +86,11 @@ class Home:
             raise errors.UsageError("the environment is not loaded yet")
         return self._desired.environment
 
-    def planning(self, repo: str, ref: str | None) -> tuple[World, Desired]:
-        """What a plan needs: a world that is only read, and the specs."""
-        return self._world(repo, ref)
-
-    def applying(self, repo: str, ref: str | None) -> tuple[World, Desired]:
-        """The same, fit to be carried out."""
-        return self._world(repo, ref)
+    def world(self, repo: str, ref: str | None) -> tuple[World, Desired]:
+        """The outside and the specs, ready to plan; writing ports are made when something is carried out."""
+        self._desired = desired = load(repo, ref, self.here.folder.name)
+        _require_subnets(desired)
+        return self._world(_specs(repo, ref)), desired
 
     def remember(self, digest: str, text: str) -> None:
         """Keep the plan file *text* under its digest."""
@@ -122,3 +102,201 @@ class Home:
         """The plan file kept under *digest*; "" where this machine has none."""
         path = self.here.folder / "plans" / f"{digest}.json"
         return path.read_text() if digest.isalnum() and path.exists() else ""
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """SIGINT and SIGTERM ask for an end: nothing new starts, what is in flight finishes."""
+        before = {number: signal.signal(number, lambda *_: self.stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def close(self) -> None:
+        if "records" in self.__dict__ and hasattr(self.records, "close"):
+            self.records.close()
+
+    @cached_property
+    def kinds(self) -> Mapping[str, Kind]:
+        return kinds.kinds()
+
+    @cached_property
+    def types(self) -> Mapping[str, ServiceType]:
+        return kinds.service_types()
+
+    @cached_property
+    def clock(self) -> Any:
+        from providers.clock import SystemClock  # noqa: PLC0415
+
+        return SystemClock(self.stop)
+
+    @cached_property
+    def cloud(self) -> Aws:
+        """AWS as the plan sees it: whatever its credentials allow, it only reads."""
+        return self._aws(self.environment.aws.profile, self.environment.aws.role_arn, reads_only=True)
+
+    @cached_property
+    def members_cloud(self) -> Aws:
+        settings = self.environment.members
+        return self._aws(settings.profile or self.environment.aws.profile, settings.role_arn or self.environment.aws.role_arn)
+
+    def _aws(self, profile: str | None, role_arn: str | None, *, reads_only: bool = False) -> Aws:
+        from providers.aws import Aws  # noqa: PLC0415
+
+        endpoint = self.environment.aws.endpoint or ""
+        return Aws(self.environment.region, profile=profile or "", endpoint=endpoint, role_arn=role_arn or "", reads_only=reads_only)
+
+    @cached_property
+    def cluster(self) -> Kubernetes:
+        settings = self.environment.kubernetes
+        return _kubernetes(settings.kubeconfig, settings.context)
+
+    @cached_property
+    def members_cluster(self) -> Kubernetes:
+        own, shared = self.environment.members, self.environment.kubernetes
+        return _kubernetes(own.kubeconfig or shared.kubeconfig, own.context or shared.context)
+
+    @cached_property
+    def leases(self) -> Any:
+        from providers.leases import ClusterLeases  # noqa: PLC0415
+
+        return ClusterLeases(self.cluster, self.environment.kubernetes.namespace)
+
+    @cached_property
+    def engine(self) -> Pulumi:
+        from providers import pulumi  # noqa: PLC0415 - half a second
+
+        own = {"PATH": os.pathsep.join((*self.here.path, os.environ.get("PATH", "")))}
+        os.environ["PATH"] = own["PATH"]  # the Automation API looks for its command in this process's own
+        settings = pulumi.Settings(
+            self.backend, self.here.folder / "work", pulumi.process_environment(self.leases.token, own), self.environment.engine.parallel
+        )
+        return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
+
+    @property
+    def backend(self) -> str:
+        return self.environment.engine.backend or f"file://{self.here.folder}/engine"
+
+    @cached_property
+    def store(self) -> str:
+        return self.environment.store or f"sqlite:///{self.here.folder}/store.db"
+
+    @cached_property
+    def records(self) -> Records:
+        from providers import sqlite  # noqa: PLC0415
+
+        return sqlite.open_records(self.store, self.environment.name)
+
+    def known_records(self) -> Records | None:
+        """The records, only to be read; None where nothing was ever written."""
+        from providers import sqlite  # noqa: PLC0415
+
+        return sqlite.read_records(self.store, self.environment.name)
+
+    def remembered(self) -> Mapping[str, ComponentState]:
+        known = self.known_records()
+        return known.everything() if known else {}
+
+    @cached_property
+    def sessions(self) -> SessionRunner:
+        if self.environment.sessions.executor == "local":
+            from providers.session_directory import DirectoryRunner  # noqa: PLC0415
+
+            return DirectoryRunner(self.here.folder / "sessions", self.environment.sessions, self._secret)
+        from providers.session_jobs import JobRunner  # noqa: PLC0415
+
+        return JobRunner(self.cluster, self.environment, self.clock)
+
+    def _secret(self, name: str) -> Mapping[str, bytes]:
+        import base64  # noqa: PLC0415
+
+        found = self.cluster.get(kubernetes.KINDS["Secret"], name, namespace=self.environment.kubernetes.namespace)
+        if found is None:
+            hint = f"make it in namespace {self.environment.kubernetes.namespace}"
+            raise errors.ProviderError(f"there is no Secret {name}", hint=hint)
+        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
+
+    @cached_property
+    def components_controller(self) -> ComponentsController:
+        from providers.branch import tips  # noqa: PLC0415
+        from reconciler.components.controller import Controller  # noqa: PLC0415
+
+        return Controller(self.records, self.sessions, self.clock, tips(self._secret))
+
+    @cached_property
+    def members_controller(self) -> MembersController:
+        from reconciler.members.controller import Controller  # noqa: PLC0415
+
+        return Controller(self.members_cluster, self.members_cloud, self.clock, self.environment)
+
+    def member_rows(self, desired: Desired) -> tuple[Any, ...]:
+        """The rows of `reconcile members`, read with the plan's credentials."""
+        from reconciler.members import listing  # noqa: PLC0415
+
+        members = declared(desired.services, desired.environment, self.types)
+        return listing.rows(members, self._looking().look(members), self.clock.now())
+
+    def _looking(self) -> MembersController:
+        from reconciler.members.controller import Controller  # noqa: PLC0415
+
+        return Controller(self.cluster, self.cloud, self.clock, self.environment)
+
+    def _world(self, specs: GitSpecs) -> World:
+        from providers import observe, together  # noqa: PLC0415
+        from providers.checkpoints import Checkpoints  # noqa: PLC0415
+        from providers.history import SqliteHistory  # noqa: PLC0415
+
+        environment, path = self.environment, Path(self.store.removeprefix("sqlite:///"))
+        return World(
+            kinds=self.kinds,
+            types=self.types,
+            clock=self.clock,
+            checkpoints=Checkpoints(self.backend),
+            leases=lambda: self.leases,
+            history=SqliteHistory(path, self.clock),
+            observe=lambda: observe.observe(environment, self.kinds, self.cloud, self.cluster),
+            standing=self._standing,
+            summarise=self._summaries,
+            vanished=lambda services: specs.vanished(environment.name, services),
+            run=self._run,
+            members=self._tick_members,
+            components=lambda desired: self.components_controller.tick(desired, sweep=True),
+            retain=lambda volumes, commit: act.retain(self.members_cloud, volumes, commit),
+            together=together.run,
+            stopping=lambda: self.stop.is_set() or (self.lease is not None and self.lease.lost),
+        )
+
+    def _run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
+        from providers.executor import Executor  # noqa: PLC0415
+
+        at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
+        return Executor(self.engine, at_once, self.stop).run(units, progress)
+
+    def _tick_members(self, desired: Desired, changes: Iterable[Change]) -> Mapping[str, Outcome]:
+        members = declared(desired.services, desired.environment, self.types)
+        going = departing(changes, desired.environment)
+        standing = self.members_controller.tick(members, going)
+        return {**standing.services, **{name: standing.members[name] for name in going if name in standing.members}}
+
+    def _standing(self, desired: Desired) -> Mapping[str, Outcome]:
+        return self._looking().look(declared(desired.services, desired.environment, self.types)).services
+
+    def _summaries(self, desired: Desired) -> Any:
+        known = self.known_records()
+        return summary.summarise(desired, known.everything() if known else {}, known.resolved() if known else {})
+
+
+def _kubernetes(kubeconfig: str | None, context: str | None) -> Kubernetes:
+    from providers.kubernetes import Kubernetes  # noqa: PLC0415
+
+    return Kubernetes(kubeconfig or "", context or "")
+
+
+def _require_subnets(desired: Desired) -> None:
+    """Interfaces lie in subnets; which, only the environment can say."""
+    bare = sorted(str(one.id) for one in desired.resources.values() if one.id.kind == "interface" and not one.fields["subnet"])
+    if bare:
+        where = desired.environment.origin
+        hint = "name a subnet for each zone, or bring the lab up for the environment `lab`"
+        raise errors.UsageError(f"{where}: aws.subnets says not where {bare[0]} lies ({len(bare)} interfaces)", hint=hint)

@@ -49,7 +49,7 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) 
     observed = world.observe()
     desired = pin.pin(desired, observed, world.types)
     revision = desired.revision
-    known = world.engine.stacks(revision.environment)
+    known = world.checkpoints.stacks(revision.environment)
     changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only))
     summaries = world.summarise(desired) if not only else ()
     return Prepared(
@@ -59,7 +59,7 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) 
 
 def settle(world: World, environment: str) -> None:
     """Wait until everything that a dead run was making has either turned up or is known not to come."""
-    pending = world.engine.pending(environment)
+    pending = world.checkpoints.pending(environment)
     since = world.clock.monotonic()
     while pending and world.clock.monotonic() - since < SETTLE_WITHIN:
         observed = world.observe()
@@ -72,11 +72,13 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded."""
     plan, desired = prepared.plan, prepared.desired
     state = _State(world.clock.monotonic() + options.timeout, options)
-    world.retain((change for change in plan.changes if change.action == "forget" and change.id.kind == "volume"), plan.revision.short)
+    kept = [change.live_id for change in plan.changes if change.action == "forget" and change.id.kind == "volume"]
+    if kept:
+        world.retain(kept, plan.revision.short)
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: world.members(desired)),
+            lambda: _ticking(world, state, lambda: world.members(desired, plan.changes)),
             lambda: _ticking(world, state, lambda: _standings(world, desired)),
         )
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, Self
 
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
@@ -102,6 +102,10 @@ class Engine(Protocol):
 
     def up(self, run: StackRun, progress: Progress) -> StackResult: ...
 
+
+class Checkpoints(Protocol):
+    """The engine's own record, read without starting it."""
+
     def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
         """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
         ...
@@ -111,19 +115,25 @@ class Engine(Protocol):
         ...
 
 
-class Leases(Protocol):
-    """Who may act: a compare-and-set on a Lease, with a heartbeat while it is held."""
-
-    def hold(self, name: str, *, duration: float) -> Lease: ...
-
-
 class Lease(Protocol):
-    """A held lease; `lost` is true once another holder has taken it."""
+    """A held lease, released at the end of a `with`; `lost` is true once another holder has taken it."""
 
     @property
     def lost(self) -> bool: ...
 
     def release(self) -> None: ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *failure: object) -> None: ...
+
+
+class Leases(Protocol):
+    """Who may act: a compare-and-set on a Lease, with a heartbeat while it is held."""
+
+    def hold(self, name: str, *, duration: float) -> Lease:
+        """Take the lease *name* for *duration* seconds, renewed all the while; LockHeld where another has it."""
+        ...
 
 
 class Resolver(Protocol):

@@ -14,32 +14,32 @@ from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import ComponentsSummary
-from reconciler.ports import Clock, Engine, History, Leases, Progress
-
-Ticking = Callable[[], Mapping[str, Outcome]]
+from reconciler.ports import Checkpoints, Clock, History, Leases, Progress
 
 
 @dataclass(frozen=True)
 class World:
-    """One environment's outside.
+    """One environment's outside. Until something is carried out, only reading is done, with reading credentials.
 
-    *observe* reads all that is live. *run* has the engine run units side by side. *members* and *components* take one step and say
-    how each of theirs stands. *retain* marks volumes whose spec is gone. *together* runs calls side by side and returns when all have
-    ended; *stopping* turns true when a person interrupts.
+    *observe* reads all that is live, *standing* how each service stands, *summarise* how components would; *vanished* names the
+    commits that took services away. *run* has the engine run units side by side. *members* and *components* take one step and say
+    how each of theirs stands; *retain* marks volumes whose spec is gone. *together* runs calls side by side and ends when all have;
+    *stopping* turns true when a person interrupts.
     """
 
     kinds: Mapping[str, Kind]
     types: Mapping[str, ServiceType]
     clock: Clock
+    checkpoints: Checkpoints
+    leases: Callable[[], Leases]
+    history: History
     observe: Callable[[], Observed]
+    standing: Callable[[Desired], Mapping[str, Outcome]]
     summarise: Callable[[Desired], tuple[ComponentsSummary, ...]]
     vanished: Callable[[Iterable[str]], Mapping[str, str]]
-    engine: Engine
     run: Callable[[Iterable[Unit], Progress], Mapping[ResourceId, Outcome]]
-    members: Callable[[Desired], Mapping[str, Outcome]]
+    members: Callable[[Desired, Iterable[Change]], Mapping[str, Outcome]]
     components: Callable[[Desired], tuple[Standing, ...]]
-    retain: Callable[[Iterable[Change], str], None]
+    retain: Callable[[Iterable[str], str], None]
     together: Callable[[Iterable[Callable[[], None]]], None]
     stopping: Callable[[], bool]
-    leases: Leases
-    history: History

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
@@ -23,13 +23,13 @@ from pulumi.automation import errors as automation_errors
 from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import events_pb2_grpc, language_pb2_grpc
 
-from providers.pulumi import checkpoint
+from providers import checkpoints
 from providers.pulumi.events import Log, Receiver
 from providers.pulumi.gate import Gate
 from providers.pulumi.program import Program, Providers
+from providers.pulumi.writers import Writers
 from reconciler import errors
 from reconciler.kinds import Kind
-from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done, Failed, Outcome
 from reconciler.ports import Progress, StackResult, StackRun
@@ -55,11 +55,10 @@ class Pulumi:
     settings: Settings
     kinds: Mapping[str, Kind]
     providers: Providers
-    _made: threading.Lock = field(default_factory=threading.Lock)
 
     @cached_property
-    def checkpoints(self) -> checkpoint.Checkpoints:
-        return checkpoint.Checkpoints(self.settings.backend)
+    def checkpoints(self) -> checkpoints.Checkpoints:
+        return checkpoints.Checkpoints(self.settings.backend)
 
     @cached_property
     def _command(self) -> automation.PulumiCommand:
@@ -67,16 +66,6 @@ class Pulumi:
             return automation.PulumiCommand()
         except Exception as error:
             raise errors.UsageError(f"the Pulumi engine cannot be started: {error}", hint="put `pulumi` on PATH") from error
-
-    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
-        return {stack: checkpoint.held(self.checkpoints.deployment(name)) for name, stack in self._named(environment)}
-
-    def pending(self, environment: str) -> frozenset[ResourceId]:
-        found = (checkpoint.pending(self.checkpoints.deployment(name)) for name, _ in self._named(environment))
-        return frozenset().union(*found)
-
-    def _named(self, environment: str) -> Iterator[tuple[str, str]]:
-        return ((name, _stack(tail)) for name, tail in self.checkpoints.names(environment))
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         """Apply *run*. The caller holds the environment's lease: a lock or an operation left by a dead run is cleared here."""
@@ -87,13 +76,13 @@ class Pulumi:
         message = self._run(stack, _gated(program, gate, log), log)
         for surprise in gate.surprises:
             progress(run.stack, "done", f"the engine also did: {surprise}")
-        if not run.resources and not message and not checkpoint.held(self.checkpoints.deployment(stack.name)):
+        if not run.resources and not message and not checkpoints.held(self.checkpoints.deployment(stack.name)):
             self._call(partial(stack.workspace.remove_stack, force=True), stack.name)  # only its own root is left
         outcomes = {change.id: _outcome(change, log, gate, message) for change in run.changes if change.acts}
         return StackResult(outcomes, program.attributes)
 
     def _stack(self, run: StackRun) -> automation.Stack:
-        name = f"{run.revision.environment}.{_tail(run.stack)}"
+        name = checkpoints.name(run.revision.environment, run.stack)
         folder = self.settings.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         workspace = automation.LocalWorkspace(
@@ -101,7 +90,7 @@ class Pulumi:
             env_vars=dict(self.settings.environment),
             pulumi_command=self._command,
             project_settings=automation.ProjectSettings(
-                checkpoint.PROJECT, "python", backend=automation.ProjectBackend(self.settings.backend)
+                checkpoints.PROJECT, "python", backend=automation.ProjectBackend(self.settings.backend)
             ),
         )
         known = self.checkpoints.exists(name) and (folder / f"Pulumi.{name}.yaml").exists()
@@ -177,14 +166,6 @@ def _outcome(change: Change, log: Log, gate: Gate, message: str) -> Outcome:
     return Done()
 
 
-def _tail(stack: str) -> str:
-    return "shared_" if stack == SHARED else stack  # no DNS label ends in an underscore
-
-
-def _stack(tail: str) -> str:
-    return SHARED if tail == "shared_" else tail
-
-
 def _last_line(text: str) -> str:
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if line.startswith("error:")]
@@ -219,4 +200,4 @@ def process_environment(token: str, extra: Mapping[str, str]) -> dict[str, str]:
     }
 
 
-__all__ = ["Pulumi", "Settings", "process_environment"]
+__all__ = ["Pulumi", "Settings", "Writers", "process_environment"]

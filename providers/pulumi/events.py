@@ -12,6 +12,8 @@ import grpc
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import events_pb2, events_pb2_grpc
 
+from providers.checkpoints import logical as address
+from providers.checkpoints import ours
 from reconciler.ports import Progress
 
 QUIET_OPS = frozenset({"same", "refresh", "read", "read-replacement", "discard", "discard-replaced", "remove-pending-replace"})
@@ -69,16 +71,6 @@ class Log:
             self.failed[address(urn)] = text
         elif not text.startswith("python inline source runtime error"):
             self.faults.append(text)
-
-
-def ours(urn: str) -> bool:
-    """Whether *urn* is a declared thing: neither the stack itself nor a provider."""
-    return "::pulumi:" not in urn
-
-
-def address(urn: str) -> str:
-    """The logical name of *urn*: the address that it was declared under."""
-    return urn.split("::", 3)[-1]
 
 
 class Receiver(events_pb2_grpc.EventsServicer):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from graphlib import TopologicalSorter
 from typing import Any
 
@@ -60,7 +61,7 @@ class Program:
     def _remember(self, id: ResourceId, outputs: Mapping[str, Any]) -> None:
         for name, output in outputs.items():
             if name:
-                pulumi.Output.from_input(output).apply(lambda value, name=name: self.attributes.setdefault(id, {}).__setitem__(name, value))
+                pulumi.Output.from_input(output).apply(partial(self.attributes.setdefault(id, {}).__setitem__, name))
 
 
 def in_order(declared: Mapping[ResourceId, Resource]) -> list[ResourceId]:

@@ -65,11 +65,11 @@ def apply(
     options: Common,
     planfile_: Path | None,
     digest: str,
-    auto_approve: bool,  # noqa: FBT001
+    auto_approve: bool,
     services: tuple[str, ...],
     allow_deletes: int | None,
     timeout: str,
-    no_wait: bool,  # noqa: FBT001
+    no_wait: bool,
 ) -> int:
     """Make the world match the specs, and wait until it does. PLANFILE is a plan saved with `plan --out`; it is its own approval."""
     saved = planfile.load(planfile_.read_text(), str(planfile_)) if planfile_ else None
@@ -77,8 +77,8 @@ def apply(
     ref = saved.commit or options.ref if saved else options.ref
     how = loop.Options(timeout=_seconds(timeout), wait=not no_wait)
     with bootstrap.home(environment) as home:
-        world, desired = home.applying(options.repo, ref)
-        with home.interruptible(), world.leases.hold("apply", duration=HOLDS_FOR):
+        world, desired = home.world(options.repo, ref)
+        with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
             loop.settle(world, environment)
             prepared = loop.prepare(world, desired, frozenset(services))
             click.echo(text.render(prepared.plan), nl=False)
@@ -87,7 +87,7 @@ def apply(
                 planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
             elif saved or digest:
                 Approval(saved, digest, auto=True).check(prepared.plan, home)
-            return _carry_out(world, home, prepared, how)
+            return _carry_out(world, prepared, how)
 
 
 @click.command()
@@ -95,30 +95,30 @@ def apply(
 @click.option("--auto-approve", is_flag=True)
 @click.option("--timeout", default="15m", show_default=True)
 @common(("text",))
-def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> int:  # noqa: FBT001
+def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> int:
     """Take down SERVICE, which the specs no longer declare. Its volumes are kept."""
     with bootstrap.home(options.only()) as home:
-        world, desired = home.applying(options.repo, options.ref)
+        world, desired = home.world(options.repo, options.ref)
         found = desired.service(service)
         if found:
             raise errors.UsageError(
                 f"{found.origin} still declares {service}", hint="remove it from the specs first; `apply` then does the rest"
             )
-        with home.interruptible(), world.leases.hold("apply", duration=HOLDS_FOR):
+        with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
             loop.settle(world, desired.environment.name)
             prepared = loop.prepare(world, desired, frozenset({service}))
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
                 Approval(auto=auto_approve).check(prepared.plan, home)
             only = replace(prepared, desired=_without_components(prepared.desired))
-            return _carry_out(world, home, only, loop.Options(timeout=_seconds(timeout)))
+            return _carry_out(world, only, loop.Options(timeout=_seconds(timeout)))
 
 
 def _without_components(desired: Desired) -> Desired:
     return replace(desired, components=(), configurations={}, services=())
 
 
-def _carry_out(world: World, home: Home, prepared: Prepared, how: loop.Options) -> int:
+def _carry_out(world: World, prepared: Prepared, how: loop.Options) -> int:
     plan = prepared.plan
     with progress.shown(len(plan.acting), plain=False) as shown:
         report = loop.converge(world, prepared, replace(how, progress=shown.step, said=shown.stand))

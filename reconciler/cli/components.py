@@ -17,6 +17,7 @@ from reconciler.model.componentstate import ComponentState
 from reconciler.model.session import Session
 
 _FOLLOWS_EVERY = 1.0
+_COUNTS = ("configuration", "total", "configured", "pending", "failed", "layers")
 
 
 @click.group()
@@ -65,10 +66,9 @@ def list_configurations(options: Common) -> None:
     rows = []
     for environment in options.environments():
         with bootstrap.home(environment) as home:
-            world, desired = home.planning(options.repo, options.ref)
-            for one in world.summarise(desired):
-                rows.append({name: getattr(one, name) for name in ("configuration", "total", "configured", "pending", "failed", "layers")})
-    table.show(rows, ("configuration", "total", "configured", "pending", "failed", "layers"), options.form, "no configurations")
+            world, desired = home.world(options.repo, options.ref)
+            rows += [{column: getattr(one, column) for column in _COUNTS} for one in world.summarise(desired)]
+    table.show(rows, _COUNTS, options.form, "no configurations")
 
 
 @click.group()
@@ -97,13 +97,13 @@ def show_session(options: Common, name: str) -> None:
 @click.argument("name")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the session has ended.")
 @common(("text",))
-def logs(options: Common, name: str, follow: bool) -> None:  # noqa: FBT001
+def logs(options: Common, name: str, follow: bool) -> None:
     """Print what Ansible said in a session."""
     told = 0
     while True:
         session = _named(options, name)
         with bootstrap.home(options.only()) as home:
-            home.planning(options.repo, options.ref)
+            home.world(options.repo, options.ref)
             lines = list(home.sessions.log(session))
         for line in lines[told:]:
             click.echo(line)
@@ -115,14 +115,14 @@ def logs(options: Common, name: str, follow: bool) -> None:  # noqa: FBT001
 
 def _states(environment: str, options: Common) -> Iterator[ComponentState]:
     with bootstrap.home(environment) as home:
-        home.planning(options.repo, options.ref)
+        home.world(options.repo, options.ref)
         remembered = home.remembered()
         yield from (remembered[id] for id in sorted(remembered))
 
 
 def _sessions(environment: str, options: Common, limit: int) -> tuple[Session, ...]:
     with bootstrap.home(environment) as home:
-        home.planning(options.repo, options.ref)
+        home.world(options.repo, options.ref)
         known = home.known_records()
         return known.sessions(limit=limit) if known else ()
 
@@ -130,7 +130,7 @@ def _sessions(environment: str, options: Common, limit: int) -> tuple[Session, .
 def _named(options: Common, name: str) -> Session:
     for environment in options.environments():
         with bootstrap.home(environment) as home:
-            home.planning(options.repo, options.ref)
+            home.world(options.repo, options.ref)
             known = home.known_records()
             found = known.session(name) if known else None
             if found:

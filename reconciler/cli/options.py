@@ -60,7 +60,7 @@ def common(formats: tuple[str, ...] = ("text", "json")) -> Callable[[F], F]:
             form: str,
             debug: bool,
             no_color: bool,
-            **others: Any,  # noqa: FBT001 - click's way
+            **others: Any,
         ) -> Any:
             if debug:
                 os.environ["RECONCILE_DEBUG"] = "1"

@@ -22,13 +22,13 @@ from reconciler.render import document, markdown, text
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, so that `apply FILE` does this and nothing else.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is anything to do.")
 @common(("text", "json", "markdown"))
-def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:  # noqa: FBT001 - click's way
+def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:
     """Show what would change and why. Nothing is changed, and nothing is written but the plan itself."""
     made, codes = [], set()
     for environment in options.environments():
         try:
             with bootstrap.home(environment) as home:
-                prepared = loop.prepare(*home.planning(options.repo, options.ref), frozenset(services))
+                prepared = loop.prepare(*home.world(options.repo, options.ref), frozenset(services))
                 show(prepared.plan, home, options.form)
                 _remember(prepared.plan, home, out)
                 made.append(prepared.plan)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ _REFRESH = 2.0  # seconds between two looks of --watch
 @click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
 @click.option("--watch", is_flag=True, help="Look again every two seconds.")
 @common()
-def status(options: Common, services: tuple[str, ...], watch: bool) -> None:  # noqa: FBT001
+def status(options: Common, services: tuple[str, ...], watch: bool) -> None:
     """Say how each service stands: Synced (pushed, and still so), Ready (it works), Configured (its components are)."""
     while True:
         rows = [row for environment in options.environments() for row in _standings(environment, options, frozenset(services))]
@@ -36,7 +36,7 @@ def status(options: Common, services: tuple[str, ...], watch: bool) -> None:  # 
 
 def _standings(environment: str, options: Common, only: frozenset[str]) -> Iterator[dict[str, Any]]:
     with bootstrap.home(environment) as home:
-        world, desired = home.planning(options.repo, options.ref)
+        world, desired = home.world(options.repo, options.ref)
         for row in standing.services(world, desired, only):
             since = row.pop("since")
             yield {**row, "age": table.age(home.clock.now() - since) if since else ""}
@@ -50,7 +50,7 @@ def members(options: Common, services: tuple[str, ...]) -> None:
     rows = []
     for environment in options.environments():
         with bootstrap.home(environment) as home:
-            desired = home.planning(options.repo, options.ref)[1]
+            desired = home.world(options.repo, options.ref)[1]
             rows += [row for row in home.member_rows(desired) if not services or row["service"] in services]
     columns = ("member", "zone", "node", "address", "record", "phase", "ready", "reason", "age")
     table.show(rows, columns, options.form, "no members")
@@ -64,9 +64,9 @@ def volumes(options: Common) -> None:
     table.show(rows, ("id", "service", "member", "name", "size", "zone", "state"), options.form, "no volumes")
 
 
-def _volumes(environment: str, options: Common) -> list[dict[str, Any]]:
+def _volumes(environment: str, options: Common) -> list[Mapping[str, Any]]:
     with bootstrap.home(environment) as home:
-        world, desired = home.planning(options.repo, options.ref)
+        world, desired = home.world(options.repo, options.ref)
         return list(standing.volumes(world.observe(), desired))
 
 
@@ -81,7 +81,7 @@ def history(options: Common, limit: int) -> None:
 
 def _history(environment: str, options: Common, limit: int) -> Iterator[dict[str, Any]]:
     with bootstrap.home(environment) as home:
-        world = home.planning(options.repo, options.ref)[0]
+        world = home.world(options.repo, options.ref)[0]
         for entry in world.history.entries(environment, limit):
             told = ", ".join(f"{count} {word}" for word, count in entry["summary"].items() if word != "keep")
             yield {
@@ -119,5 +119,3 @@ def schema(options: Common, out: Path | None) -> None:  # noqa: ARG001
     out.mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         (out / name).write_text(json.dumps(document, indent=1) + "\n")
-
-

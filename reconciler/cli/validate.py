@@ -9,6 +9,7 @@ import click
 from reconciler import bootstrap, errors
 from reconciler.cli import ending
 from reconciler.cli.options import Common, common
+from reconciler.model.origin import Fault
 
 
 @click.command()
@@ -16,7 +17,7 @@ from reconciler.cli.options import Common, common
 @common()
 def validate(options: Common, paths: tuple[str, ...]) -> int:
     """Check specs without touching the world. PATHS narrow what is shown."""
-    faults = []
+    faults: list[Fault] = []
     environments = options.environments()
     for environment in environments:
         try:
@@ -34,6 +35,6 @@ def validate(options: Common, paths: tuple[str, ...]) -> int:
     return ending.FAILED if faults else 0
 
 
-def _document(fault: errors.Fault) -> dict[str, object]:
+def _document(fault: Fault) -> dict[str, object]:
     origin = fault.origin
     return {"path": origin.path, "line": origin.line, "column": origin.column, "message": fault.message, "hint": fault.hint}

@@ -54,7 +54,7 @@ def interface(service: Service, environment: Environment, member: str, zone: str
     id = ResourceId("interface", environment.name, service.name, member)
     unmanaged = {"node.k8s.amazonaws.com/no_manage": "true"}
     fields: dict[str, Value] = {
-        "subnet": environment.aws.subnets[zone],
+        "subnet": environment.aws.subnets.get(zone, ""),
         "security_groups": list(environment.aws.security_groups),
         "tags": dict(marks.tags(id, service.name, {**environment.aws.tags, **unmanaged})),
     }

@@ -1,4 +1,7 @@
-"""The engine's own record on a file backend: which resources a stack holds, what was in flight when a run died, and its locks."""
+"""The engine's own record on a file backend: which resources a stack holds, what was in flight when a run died, and its locks.
+
+Read without the engine's SDK, whose import alone takes half a second.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from providers.pulumi import events
 from reconciler import errors
 from reconciler.model import address
-from reconciler.model.address import ResourceId
+from reconciler.model.address import SHARED, ResourceId
 
 PROJECT = "reconciler"
 
@@ -25,11 +27,20 @@ class Checkpoints:
             raise errors.UsageError(f"engine.backend {backend} is no file:// address", hint="other backends come in a later release")
         self.root = Path(parts.netloc + parts.path).expanduser().absolute() / ".pulumi"
 
-    def names(self, environment: str) -> Iterator[tuple[str, str]]:
+    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
+        """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
+        return {stack: held(self.deployment(name)) for name, stack in self._names(environment)}
+
+    def pending(self, environment: str) -> frozenset[ResourceId]:
+        """What was being made when an earlier run died: it may still turn up."""
+        found = (pending(self.deployment(name)) for name, _ in self._names(environment))
+        return frozenset().union(*found)
+
+    def _names(self, environment: str) -> Iterator[tuple[str, str]]:
         """Every stack of *environment*: its name in the engine and the stack it stands for."""
         folder = self.root / "stacks" / PROJECT
         for path in sorted(folder.glob(f"{environment}.*.json")):
-            yield path.stem, path.stem.removeprefix(f"{environment}.")
+            yield path.stem, _stack(path.stem.removeprefix(f"{environment}."))
 
     def deployment(self, name: str) -> Mapping[str, Any]:
         """The last deployment recorded for stack *name*; empty where there is none. A broken record is a ProviderError naming the file."""
@@ -50,6 +61,25 @@ class Checkpoints:
         return any((self.root / "locks" / "organization" / PROJECT / name).glob("*.json"))
 
 
+def name(environment: str, stack: str) -> str:
+    """What the engine calls a stack: `lab.kv`; what services share is `lab.shared_`, since no service's name ends so."""
+    return f"{environment}.{'shared_' if stack == SHARED else stack}"
+
+
+def _stack(tail: str) -> str:
+    return SHARED if tail == "shared_" else tail
+
+
+def ours(urn: str) -> bool:
+    """Whether *urn* is a declared thing: neither the stack itself nor a provider."""
+    return "::pulumi:" not in urn
+
+
+def logical(urn: str) -> str:
+    """The logical name of *urn*: the address that it was declared under."""
+    return urn.split("::", 3)[-1]
+
+
 def held(deployment: Mapping[str, Any]) -> frozenset[ResourceId]:
     """The addresses that *deployment* holds."""
     return frozenset(_ids(resource["urn"] for resource in deployment.get("resources") or ()))
@@ -63,5 +93,5 @@ def pending(deployment: Mapping[str, Any]) -> frozenset[ResourceId]:
 
 def _ids(urns: Iterator[str]) -> Iterator[ResourceId]:
     for urn in urns:
-        if events.ours(urn):
-            yield address.parse(events.address(urn))
+        if ours(urn):
+            yield address.parse(logical(urn))

@@ -1,0 +1,157 @@
+"""What diff says of desired and observed: nothing unread is touched, nothing ambiguous acted on, only what is declared compared."""
+
+from dataclasses import replace
+
+import pytest
+
+from reconciler import compare, kinds
+from reconciler.diff import Context, diff
+from reconciler.model.address import ResourceId
+from reconciler.model.change import FOREIGN
+from reconciler.model.desired import Desired
+from reconciler.model.environment import Environment
+from reconciler.model.observation import Observation, Scope, gather
+from reconciler.model.origin import Origin, Revision
+from reconciler.model.resource import Resource
+from reconciler.model.value import Ref
+
+KINDS = kinds.kinds()
+ENVIRONMENT = Environment(name="lab", zones=("us-east-1a",))
+DISK = ResourceId("volume", "lab", "kv", "kv-0/data")
+RECORD = ResourceId("record", "lab", "", "kv-0.db.internal")
+CLAIM = ResourceId("kubernetes", "lab", "kv", "PersistentVolume/-/lab-kv-0-data")
+
+
+def volume(size="10Gi", **fields):
+    return Resource(DISK, {"size": size, "type": "gp3", "zone": "us-east-1a", **fields}, "kv", origin=Origin("services/kv.yaml", 6, 3))
+
+
+def live(resource, live_id="vol-1", **fields):
+    return Observation(resource.id, live_id, {**resource.fields, **fields}, attributes={"id": live_id}, stack=resource.stack)
+
+
+def changes(declared, observed=(), unread=None, **context):
+    desired = Desired(ENVIRONMENT, Revision("c" * 40, "t" * 40, "lab"), resources={resource.id: resource for resource in declared})
+    return {change.id: change for change in diff(desired, gather(list(observed), unread or {}), Context(KINDS, **context))}
+
+
+def test_what_is_as_declared_is_kept():
+    assert changes([volume()], [live(volume())])[DISK].action == "keep"
+
+
+def test_what_is_declared_and_not_found_is_created():
+    change = changes([volume()])[DISK]
+    assert (change.action, change.reason) == ("create", "declared, not found")
+
+
+def test_unread_is_not_absent():
+    change = changes([volume()], unread={Scope("volume", "lab"): "RequestLimitExceeded"})[DISK]
+    assert (change.action, change.reason) == ("hold", "could not be read: RequestLimitExceeded; nothing is done about it")
+
+
+def test_nothing_is_removed_while_anything_is_unread():
+    found = changes([], [live(volume())], unread={Scope("record", "lab"): "timed out"})
+    assert found[DISK].action == "hold"
+
+
+def test_two_live_things_of_one_address_are_refused_and_listed():
+    change = changes([volume()], [live(volume(), "vol-2"), live(volume(), "vol-1")])[DISK]
+    assert change.action == "refuse"
+    assert "vol-1, vol-2" in change.reason
+
+
+def test_a_volume_grows():
+    change = changes([volume("20Gi")], [live(volume("10Gi"))])[DISK]
+    assert change.action == "update"
+    assert [(field.path, field.before, field.after) for field in change.fields] == [(("size",), "10Gi", "20Gi")]
+
+
+def test_a_volume_that_would_shrink_is_refused_with_its_line():
+    placed = replace(volume("10Gi"), locate=lambda path: Origin("services/kv.yaml", 7, 22), spelt={"size": "spec.volumes.data.size"})
+    change = changes([placed], [live(volume("20Gi"))])[DISK]
+    assert (change.action, change.reason) == ("refuse", "services/kv.yaml:7:22: size 20Gi -> 10Gi: a volume cannot shrink")
+
+
+def test_a_volume_that_would_leave_its_zone_is_refused():
+    change = changes([volume()], [live(volume(), zone="us-east-1b")])[DISK]
+    assert change.action == "refuse"
+    assert "a volume cannot leave its zone" in change.reason
+
+
+def test_sizes_are_compared_by_value():
+    assert changes([volume("1Ti")], [live(volume("1024Gi"))])[DISK].action == "keep"
+
+
+def test_what_the_cloud_fills_in_belongs_to_the_cloud():
+    assert changes([volume()], [live(volume(), iops=3000, throughput=125)])[DISK].action == "keep"
+
+
+def test_a_volume_no_longer_declared_is_forgotten_not_deleted():
+    change = changes([], [live(volume())], gone_since={DISK: "9f2c11a"})[DISK]
+    assert (change.action, change.reason) == ("forget", "no longer declared since 9f2c11a; it is kept")
+
+
+def test_a_retained_volume_is_left_alone():
+    assert changes([], [replace(live(volume()), retained="9f2c11a")]) == {}
+
+
+def test_a_retained_volume_does_not_come_back_by_itself():
+    change = changes([volume()], [replace(live(volume()), retained="9f2c11a")])[DISK]
+    assert change.action == "refuse"
+    assert "vol-1 was kept when 9f2c11a removed its service" in change.reason
+
+
+def test_what_does_not_carry_our_marks_is_never_deleted():
+    assert changes([], [replace(live(volume()), marked=False)]) == {}
+
+
+def test_what_is_live_but_unknown_to_the_engine_is_imported():
+    change = changes([volume()], [live(volume())], engine={"kv": frozenset()})[DISK]
+    assert (change.action, change.live_id) == ("adopt", "vol-1")
+
+
+def test_what_the_engine_knows_is_not_imported():
+    assert changes([volume()], [live(volume())], engine={"kv": frozenset({DISK})})[DISK].action == "keep"
+
+
+def test_a_shared_thing_made_by_others_serves_as_it_is():
+    zone = Resource(ResourceId("zone", "lab", "", "db.internal"), {"name": "db.internal", "tags": {"a": "b"}}, "-", shared=True)
+    found = replace(live(zone, "Z1", tags={}), marked=False)
+    change = changes([zone], [found], engine={})[zone.id]
+    assert (change.action, change.reason) == ("keep", FOREIGN)
+
+
+def test_a_reference_to_what_is_not_live_is_unknown_and_to_what_is_live_resolved():
+    claim = Resource(CLAIM, {"spec": {"csi": {"volumeHandle": Ref(DISK, "id")}}}, "kv")
+    found = Observation(CLAIM, "lab-kv-0-data", {"spec": {"csi": {"volumeHandle": "vol-1"}}}, stack="kv")
+    assert changes([volume(), claim], [live(volume()), found])[CLAIM].action == "keep"
+    assert changes([volume(), claim], [found])[CLAIM].action != "keep"
+
+
+def test_a_record_that_follows_its_pod_is_compared_but_for_its_value():
+    record = Resource(RECORD, {"type": "A", "ttl": 5}, "kv", owner="members")
+    found = Observation(RECORD, "kv-0.db.internal", {"type": "A", "ttl": 300, "values": ["10.200.128.7"]}, stack="kv")
+    change = changes([record], [found], engine={"kv": frozenset()})[RECORD]
+    assert (change.action, change.owner, change.reason) == ("update", "members", "ttl differs")
+
+
+def test_only_the_services_asked_for_are_planned():
+    other = Resource(ResourceId("volume", "lab", "zk", "zk-0/data"), volume().fields, "zk")
+    assert set(changes([volume(), other], only=frozenset({"zk"}))) == {other.id}
+
+
+@pytest.mark.parametrize("value", [None, {}, []])
+def test_nothing_declared_is_nothing_absent(value):
+    resource = Resource(CLAIM, {"spec": {"extra": value}}, "kv")
+    observed = gather([], {})
+    assert compare.differences(resource, Observation(CLAIM, "x", {"spec": {}}), KINDS["kubernetes"], observed) == ()
+
+
+def test_a_field_that_our_manager_holds_and_the_spec_dropped_is_removed():
+    labels = ("metadata", "labels", "team")
+    resource = Resource(CLAIM, {"metadata": {"labels": {"a": "1"}}}, "kv")
+    found = Observation(CLAIM, "x", {"metadata": {"labels": {"a": "1", "team": "db"}}}, owned=frozenset({labels}))
+    (field,) = compare.differences(resource, found, KINDS["kubernetes"], gather([], {}))
+    assert (field.path, field.before, field.after) == (labels, "db", None)
+
+
