@@ -161,11 +161,21 @@ def _ready(directory: Path) -> Layout:
 
 
 def _reason(directory: Path) -> str:
-    for name in ("failure", "init.log"):
-        with contextlib.suppress(OSError):
-            if lines := (directory / name).read_text().strip().splitlines():
-                return lines[-1]
-    return f"it was not ready after {UP_WITHIN:.0f} s"
+    """Why a lab did not come up: what failed last, and the processes that would not run."""
+    said = _last_line(directory / "failure") or _last_line(directory / "init.log") or f"it was not ready after {UP_WITHIN:.0f} s"
+    try:
+        processes = json.loads((directory / "processes.json").read_text())
+    except OSError:
+        return said
+    ended = [f"{name} was started {process['starts']} times" for name, process in processes.items() if process["starts"] > 1]
+    return "; ".join([said, *ended])
+
+
+def _last_line(path: Path) -> str:
+    try:
+        return path.read_text().strip().rpartition("\n")[2]
+    except FileNotFoundError:
+        return ""
 
 
 def _ending(found: set[int], directory: Path) -> list[int]:

@@ -112,7 +112,7 @@ def test_a_headless_service_names_its_pods(lab: Layout, kubernetes: lightkube.Cl
     assert ask(lab, "kv-1.dns-kv.default.svc.cluster.local").rcode() is dns.rcode.NXDOMAIN, "not ready"
 
 
-def test_a_query_over_tcp_may_follow_another(lab: Layout, route53: Any, name: str) -> None:
+def test_what_does_not_fit_a_datagram_is_truncated_and_whole_over_tcp(lab: Layout, route53: Any, name: str) -> None:
     many = [f"10.200.129.{number}" for number in range(1, 201)]
     change(route53, lab, "UPSERT", name, "A", *many)
     truncated = ask(lab, name)

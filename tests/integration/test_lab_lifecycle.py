@@ -241,3 +241,12 @@ def as_nobody(directory: Path) -> str:
     os.waitpid(child, 0)
     with os.fdopen(reader) as said:
         return said.read()
+
+
+def test_missing_programs_are_named_all_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RECONCILE_TOOLS", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(LabError, match="etcd, kube-apiserver, kube-controller-manager, kube-scheduler") as caught:
+        lifecycle.up(tmp_path / "lab")
+    assert "make setup" in caught.value.hint
+    assert not (tmp_path / "lab").exists()
