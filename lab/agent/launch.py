@@ -1,0 +1,168 @@
+"""Becomes a container: namespaces, a root of its own over the machine's, its mounts, its user, its command.
+
+Run by `container.py` as a fresh, isolated interpreter (`python -I -S`), so it imports nothing but the standard library.
+Reads one JSON plan on stdin and answers on the descriptor `report`: `pid N`, then, if it can't go on, `error …`.
+The caller adopts the container (it is a subreaper), so this process ends as soon as the container is on its way.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+NEWNS, NEWUTS, NEWPID, NEWNET = 0x00020000, 0x04000000, 0x20000000, 0x40000000
+RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
+DETACH, SET_PDEATHSIG = 2, 1
+DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+OLD = ".outside"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _check(result: int, doing: str) -> None:
+    if result != 0:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{doing}: {os.strerror(number)}")
+
+
+def _mount(source: str, target: str, kind: str | None = None, flags: int = 0, options: str | None = None) -> None:
+    encode = [None if text is None else text.encode() for text in (source, target, kind)]
+    result = _libc.mount(*encode, ctypes.c_ulong(flags), None if options is None else options.encode())
+    _check(result, f"mount {source} on {target}")
+
+
+def _overlay(lower: str, scratch: Path, target: str) -> None:
+    """Lay a private writable layer over *lower*: nothing the container does to it reaches the machine's files."""
+    upper, work = scratch / "upper", scratch / "work"
+    upper.mkdir(parents=True)
+    work.mkdir()
+    quoted = [str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for path in (lower, upper, work)]
+    _mount("overlay", target, "overlay", 0, "lowerdir={},upperdir={},workdir={}".format(*quoted))
+
+
+def _root(plan: dict[str, Any]) -> None:
+    """Make the root: the machine's file systems, each under a layer of the container's own; then move into it."""
+    scratch = Path(plan["scratch"])
+    root = scratch / "root"
+    root.mkdir(parents=True)
+    _overlay("/", scratch / "layer-0", str(root))
+    for number, lower in enumerate(plan["lowers"], 1):
+        if (root / lower.lstrip("/")).is_dir():
+            _overlay(lower, scratch / f"layer-{number}", str(root / lower.lstrip("/")))
+    (root / OLD).mkdir(exist_ok=True)
+    os.chdir(root)
+    _check(_libc.pivot_root(b".", OLD.encode()), "pivot_root")
+    os.chdir("/")
+
+
+def _devices() -> None:
+    _mount("tmpfs", "/dev", "tmpfs", NOSUID, "mode=755,size=64k")
+    for name in DEVICES:
+        if Path(f"/{OLD}/dev/{name}").exists():
+            Path(f"/dev/{name}").touch()
+            _mount(f"/{OLD}/dev/{name}", f"/dev/{name}", None, BIND)
+    for link, target in (("fd", "/proc/self/fd"), ("stdin", "fd/0"), ("stdout", "fd/1"), ("stderr", "fd/2"), ("ptmx", "pts/ptmx")):
+        Path(f"/dev/{link}").symlink_to(target)
+    for name, kind, options in (("pts", "devpts", "newinstance,ptmxmode=0666,mode=620"), ("shm", "tmpfs", "mode=1777,size=65536k")):
+        Path(f"/dev/{name}").mkdir()
+        _mount(kind, f"/dev/{name}", kind, NOSUID | NOEXEC, options)
+
+
+def _kernel_views() -> None:
+    _mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC)
+    _mount("sysfs", "/sys", "sysfs", NOSUID | NODEV | NOEXEC)
+    _devices()
+
+
+def _point(target: Path, *, directory: bool) -> None:
+    """Make the mount point, in the container's own layer. A file that is a link (resolv.conf often is) is replaced, not followed."""
+    if directory:
+        target.mkdir(parents=True, exist_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if target.is_symlink():
+        target.unlink()
+    target.touch()
+
+
+def _bind(mount: dict[str, Any]) -> None:
+    source, target = f"/{OLD}{mount['source']}", Path(mount["target"])
+    _point(target, directory=Path(source).is_dir())
+    _mount(source, str(target), None, BIND | REC)
+    if mount["read_only"]:
+        _mount("none", str(target), None, BIND | REMOUNT | RDONLY)
+
+
+def _open_way(paths: list[str]) -> None:
+    """Let any user walk to *paths*: in an image nobody's home is in the way of the program. Only the private layer changes."""
+    for place in {parent for path in paths for parent in Path(path).parents}:
+        with suppress(OSError):
+            place.chmod(place.stat().st_mode | 0o755)
+
+
+def _become(plan: dict[str, Any]) -> None:
+    if plan["uid"]:
+        _open_way(plan["reach"])
+    Path(plan["workdir"]).mkdir(parents=True, exist_ok=True)
+    os.setgroups(plan["groups"])
+    os.setgid(plan["gid"])
+    os.setuid(plan["uid"])
+    os.chdir(plan["workdir"])
+
+
+def _contain(plan: dict[str, Any]) -> None:
+    _mount("none", "/", None, REC | PRIVATE)
+    socket.sethostname(plan["hostname"])
+    _root(plan)
+    _kernel_views()
+    for mount in plan["mounts"]:
+        _bind(mount)
+    _check(_libc.umount2(f"/{OLD}".encode(), DETACH), "leave the machine's root")
+    Path(f"/{OLD}").rmdir()
+    _become(plan)
+
+
+def _run(plan: dict[str, Any], report: int, launched: int) -> None:
+    """The container's first process: waits until the launcher has ended and the agent has adopted it, so as to die with the agent."""
+    try:
+        select.select([launched], [], [])
+        _check(_libc.prctl(SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        os.setsid()
+        _contain(plan)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+        os.umask(0o022)
+        os.closerange(3, report)
+        os.closerange(report + 1, 256)
+        os.execvpe(plan["command"][0], plan["command"], plan["environment"])
+    except Exception as error:  # noqa: BLE001 - whatever it was, it must reach the agent
+        os.write(report, f"error {plan['command'][0]}: {error}\n".encode())
+    finally:
+        os._exit(128)
+
+
+def main() -> None:
+    plan = json.load(sys.stdin)
+    report = plan["report"]
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.set_inheritable(report, False)  # noqa: FBT003 - its closing tells that exec succeeded
+    if plan["network"] is not None:
+        _check(_libc.setns(plan["network"], NEWNET), "enter the Pod's network")
+        os.close(plan["network"])
+    _check(_libc.unshare(NEWNS | NEWUTS | NEWPID), "unshare")
+    launched = os.pidfd_open(os.getpid())
+    pid = os.fork()
+    if pid == 0:
+        _run(plan, report, launched)
+    os.write(report, f"pid {pid}\n".encode())
+
+
+if __name__ == "__main__":
+    main()

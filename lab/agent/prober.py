@@ -1,0 +1,54 @@
+"""The probes of one Pod's running containers: startup first, then liveness and readiness side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+from lab.agent import probes
+from lab.agent.container import Process
+from lab.agent.starting import Run
+from lab.agent.state import Json
+
+Told = Callable[[str, str, bool, str], None]
+
+
+class Prober:
+    """Follows probes; *told* hears of container, kind of probe, verdict and what was said."""
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self._tasks: dict[str, list[asyncio.Task[None]]] = {}
+
+    def begin(self, spec: Json, run: Run, address: str) -> None:
+        """Follow the probes of a run that has just started; one without a startup probe has started by now."""
+        if run.process is None or run.process.ended.done():
+            return
+        if "startupProbe" in spec:
+            self._follow("startupProbe", spec, run.process, address)
+        else:
+            self._started(spec, run.process, address)
+
+    def end(self, name: str) -> None:
+        for task in self._tasks.pop(name, []):
+            task.cancel()
+
+    def _started(self, spec: Json, process: Process, address: str) -> None:
+        self._told(spec["name"], "startupProbe", True, "")  # noqa: FBT003 - a verdict
+        for kind in ("livenessProbe", "readinessProbe"):
+            if kind in spec:
+                self._follow(kind, spec, process, address)
+
+    def _follow(self, kind: str, spec: Json, process: Process, address: str) -> None:
+        def told(holds: bool, said: str) -> None:
+            if kind != "startupProbe" or not holds:
+                self._told(spec["name"], kind, holds, said)
+            elif holds:
+                self._started(spec, process, address)
+                raise asyncio.CancelledError  # its work is done
+
+        async def ask() -> tuple[bool, str]:
+            return await probes.check(spec[kind], spec, address, process)
+
+        task = asyncio.create_task(probes.follow(spec[kind], ask, told))
+        self._tasks.setdefault(spec["name"], []).append(task)

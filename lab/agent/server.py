@@ -1,0 +1,131 @@
+"""What the API server asks a kubelet: `GET /containerLogs/<namespace>/<pod>/<container>`, over HTTPS on port 10250 of every node."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import h11
+
+from lab.agent import logs
+from lab.agent.roster import Roster
+from lab.agent.state import names
+
+PORT = 10250
+CHUNK = 64 * 1024
+
+_log = logging.getLogger(__name__)
+
+
+class Refusal(Exception):
+    """An answer that is not a log."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class Server:
+    """One listener for all nodes: their addresses are this namespace's. Only who holds a certificate of the lab's authority may ask."""
+
+    def __init__(self, lab: Path, roster: Roster) -> None:
+        self._lab = lab
+        self._roster = roster
+
+    async def run(self) -> None:
+        pki = self._lab / "pki"
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(pki / "kubelet-server.crt", pki / "kubelet-server.key")
+        context.load_verify_locations(pki / "ca.crt")
+        context.verify_mode = ssl.CERT_REQUIRED
+        server = await asyncio.start_server(self._serve, "0.0.0.0", PORT, ssl=context)
+        async with server:
+            await server.serve_forever()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connection = h11.Connection(h11.SERVER)
+        try:
+            request = await _request(reader, connection)
+            if request is None:
+                return
+            await self._respond(connection, request.target.decode(), writer)
+        except (OSError, ssl.SSLError, h11.ProtocolError) as error:
+            _log.info("a reader of logs went away: %s", error)
+        finally:
+            writer.close()
+            with suppress(OSError, ssl.SSLError):
+                await writer.wait_closed()
+
+    async def _respond(self, connection: h11.Connection, target: str, writer: asyncio.StreamWriter) -> None:
+        try:
+            body, status = self._log_of(target), 200
+        except Refusal as refusal:
+            body, status = _text(f"{refusal}\n"), refusal.status
+        headers = [("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked"), ("Connection", "close")]
+        writer.write(connection.send(h11.Response(status_code=status, headers=headers)) or b"")
+        async for text in body:
+            writer.write(connection.send(h11.Data(data=text)) or b"")
+            await writer.drain()
+        writer.write(connection.send(h11.EndOfMessage()) or b"")
+        await writer.drain()
+
+    def _log_of(self, target: str) -> AsyncIterator[bytes]:
+        url = urlsplit(target)
+        parts = [unquote(part) for part in url.path.strip("/").split("/")]
+        if len(parts) != 4 or parts[0] != "containerLogs":
+            raise Refusal(404, "the lab's kubelets answer /containerLogs/<namespace>/<pod>/<container> only")
+        options = dict(parse_qsl(url.query))
+        _, namespace, pod, container = parts
+        path, writer = self._file(namespace, pod, container, previous=options.get("previous") == "true")
+        return logs.read(path, writer, _query(options))
+
+    def _file(self, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[Path, logs.LogFile | None]:
+        worker = self._roster.find(namespace, pod)
+        if worker is None or worker.node.down:
+            raise Refusal(404, f"pod {namespace}/{pod} is not here")
+        if container not in names(worker.pod):
+            raise Refusal(404, f"container {container!r} is not in pod {namespace}/{pod}")
+        number = worker.state.containers[container].runs - (2 if previous else 1)
+        metadata = worker.pod["metadata"]
+        path = logs.directory(self._lab, (namespace, pod, metadata["uid"]), container) / f"{number}.log"
+        if not path.exists():
+            state = "previous terminated" if previous else "started"
+            raise Refusal(400, f"{state} container {container!r} in pod {pod!r} not found")
+        run = worker.runs.get(container)
+        return path, run.log if run and run.log.path == path else None
+
+
+async def _request(reader: asyncio.StreamReader, connection: h11.Connection) -> h11.Request | None:
+    while True:
+        event = connection.next_event()
+        if isinstance(event, h11.Request):
+            return event
+        if event is not h11.NEED_DATA:
+            return None
+        connection.receive_data(await reader.read(CHUNK))
+
+
+def _query(options: Mapping[str, str]) -> logs.Query:
+    since = None
+    if "sinceTime" in options:
+        since = datetime.fromisoformat(options["sinceTime"])
+    elif "sinceSeconds" in options:
+        since = datetime.now(UTC) - timedelta(seconds=int(options["sinceSeconds"]))
+    numbers = {name: int(options[name]) if name in options else None for name in ("tailLines", "limitBytes")}
+    return logs.Query(
+        follow=options.get("follow") == "true",
+        timestamps=options.get("timestamps") == "true",
+        tail=numbers["tailLines"],
+        since=since,
+        limit=numbers["limitBytes"],
+    )
+
+
+async def _text(text: str) -> AsyncIterator[bytes]:
+    yield text.encode()

@@ -1,0 +1,338 @@
+"""One Pod's life on its node: asks `pods` what is due, takes the steps, and tells the API server what became of it.
+
+Level-triggered: whatever happens (a change of the Pod, an exit, a probe, a timer) only wakes the loop, which looks at the whole again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import shutil
+import time
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import httpx2 as httpx
+
+from lab.agent import network, pods, starting, status, stopping
+from lab.agent.api import CONFLICT, NOT_FOUND, STRATEGIC, Api, ApiError, pod_path
+from lab.agent.container import START_ERROR, Mount, StartError
+from lab.agent.disks import Blocked
+from lab.agent.environment import ConfigError, Place
+from lab.agent.events import Events
+from lab.agent.network import Addresses, Sandbox
+from lab.agent.nodes import Node
+from lab.agent.prober import Prober
+from lab.agent.starting import Machine, Refused, Room, Run
+from lab.agent.state import Json, PodState, Running, Terminated, spec_of
+from lab.agent.volumes import Store, Volumes
+
+RETRY = 0.3
+FORCED_GRACE = 1
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a worker needs of the agent. *views* gives a node's own picture of its network interfaces."""
+
+    api: Api
+    machine: Machine
+    addresses: Addresses
+    events: Events
+    store: Callable[[Path], Store]
+    view: Callable[[Node], Path]
+
+
+class Worker:
+    """Runs one Pod. `pod` is what the API server last said of it."""
+
+    def __init__(self, around: Surroundings, node: Node, pod: Json, state: PodState) -> None:
+        self._around = around
+        self.node = node
+        self.pod = pod
+        self.state = state
+        self.runs: dict[str, Run] = {}
+        self._steps: dict[str, asyncio.Task[None]] = {}
+        self._watches: set[asyncio.Task[None]] = set()
+        self._news = asyncio.Event()
+        self._forgotten = False
+        self._folder = around.machine.scratch / "pods" / pod["metadata"]["uid"]
+        self._sandbox: Sandbox | None = None
+        self._volumes: Volumes | None = None
+        self._prober = Prober(self._probed)
+        self.task: asyncio.Task[None] | None = None
+
+    @property
+    def label(self) -> str:
+        return f"{self.pod['metadata']['namespace']}/{self.pod['metadata']['name']}"
+
+    def begin(self) -> None:
+        self.task = asyncio.create_task(self._live(), name=self.label)
+
+    def update(self, pod: Json) -> None:
+        """The API server says something new of the Pod."""
+        if int(pod["metadata"]["resourceVersion"]) <= int(self.pod["metadata"]["resourceVersion"]):
+            return
+        sooner = stopping.grace(pod) < stopping.grace(self.pod)
+        self.pod = pod
+        if sooner:
+            for run in self.runs.values():
+                stopping.hasten(run, stopping.grace(pod))
+        self._news.set()
+
+    def forget(self) -> None:
+        """The Pod is gone from the API server: end what is left of it, and tell nobody."""
+        if not self._forgotten:
+            self._forgotten = True
+            metadata = self.pod["metadata"] | {"deletionTimestamp": "now", "deletionGracePeriodSeconds": FORCED_GRACE}
+            self.pod = self.pod | {"metadata": metadata}
+            for run in self.runs.values():
+                stopping.hasten(run, FORCED_GRACE)
+        self._news.set()
+
+    async def cut(self) -> None:
+        """The node is dead: every process ends now, and nobody hears of it."""
+        for task in [self.task, *self._steps.values()]:
+            if task:
+                task.cancel()
+                with suppress(asyncio.CancelledError):
+                    await task
+        for run in list(self.runs.values()):
+            await stopping.kill(run)
+        await self._release(quietly=True)
+
+    async def refresh(self, kind: str = "", name: str = "") -> None:
+        """Bring volumes made of API objects up to date; only if they are made of that one, if one is named."""
+        if self._volumes is None or not self.state.prepared or self.node.down or (name and not self._volumes.made_of(kind, name)):
+            return
+        try:
+            await self._volumes.refresh()
+        except (ConfigError, ApiError, httpx.HTTPError, OSError) as error:
+            _log.info("%s: its volumes stay as they are: %s", self.label, error)
+
+    async def _live(self) -> None:
+        while True:
+            self._news.clear()
+            await self.node.awake.wait()
+            try:
+                if await self._turn():
+                    return
+            except Exception as error:  # noqa: BLE001 - one Pod's trouble is not another's, and the next turn may go well
+                self._complain(error)
+                await asyncio.sleep(RETRY)
+                continue
+            due = pods.wake(self.pod, self.state)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._news.wait(), None if due is None else max(0.0, due - time.time()) + 0.01)
+
+    async def _turn(self) -> bool:
+        """Look at the whole once; whether the Pod's life on this node is over."""
+        self._back_off()
+        await self._report()
+        if pods.ending(self.pod) or self.state.failure:
+            await self._give_up_preparing()
+        for step in pods.decide(self.pod, self.state, time.time(), self._steps.keys()):
+            match step:
+                case pods.Prepare():
+                    self._begin("", self._prepare())
+                case pods.Start(name):
+                    self._begin(name, self._start(name))
+                case pods.Stop(name):
+                    self._begin(name, self._stop(name))
+                case pods.Fail(failure):
+                    self.state = replace(self.state, failure=failure)
+                    self._news.set()
+                case pods.Clean():
+                    await self._clean()
+                case pods.Remove():
+                    return await self._remove()
+        return False
+
+    def _begin(self, key: str, step: Coroutine[Any, Any, None]) -> None:
+        if key in self._steps:
+            step.close()
+            return
+
+        async def taken() -> None:
+            try:
+                await step
+            except Exception as error:  # noqa: BLE001 - as in the loop
+                self._complain(error)
+                await asyncio.sleep(RETRY)
+            finally:
+                self._steps.pop(key, None)
+                self._news.set()
+
+        self._steps[key] = asyncio.create_task(taken(), name=f"{self.label} {key}")
+
+    def _complain(self, error: Exception) -> None:
+        expected = isinstance(error, (ApiError, httpx.HTTPError, network.NetworkError, OSError))
+        _log.warning("%s: %s: %s", self.label, type(error).__name__, error, exc_info=None if expected else error)
+
+    def _back_off(self) -> None:
+        for name, container in self.state.containers.items():
+            how = container.state
+            if (
+                isinstance(how, Terminated)
+                and not (pods.ending(self.pod) or self.state.failure)
+                and pods.restarts(self.pod, spec_of(self.pod, name), how)
+            ):
+                self.state = self.state.put(name, container.wait(name))
+                self._around.events.tell(self.pod, "BackOff", f"back-off restarting failed container {name}", warning=True)
+
+    async def _prepare(self) -> None:
+        """Network first: a volume may hold the Pod's address."""
+        try:
+            if self._sandbox is None:
+                self._sandbox = await self._open_network()
+            self.state = replace(self.state, address=self._sandbox.address)
+            place = self._place()
+            self._volumes = self._volumes or Volumes(self._around.store(self._folder / "volumes"), place)
+            await self._volumes.prepare()
+        except (Blocked, ConfigError) as error:
+            if self.state.blocked != str(error):
+                self._around.events.tell(self.pod, "FailedMount", str(error), warning=True)
+            self.state = replace(self.state, blocked=str(error))
+            await asyncio.sleep(RETRY)
+            return
+        self.state = replace(self.state, prepared=True, blocked="")
+
+    async def _open_network(self) -> Sandbox:
+        if self.pod["spec"].get("hostNetwork"):
+            return Sandbox(self.node.address)
+        return await network.open_sandbox(self._around.addresses.take(), f"p{self.pod['metadata']['uid'][:13].replace('-', '')}")
+
+    async def _give_up_preparing(self) -> None:
+        """What waits for a volume must not keep the Pod from ending."""
+        if (task := self._steps.get("")) is not None:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        if not self.state.prepared and self._sandbox is not None:
+            await self._clean()
+
+    def _place(self) -> Place:
+        return Place(self.pod, self.state.address, self.node.address, self.node.allocatable)
+
+    async def _start(self, name: str) -> None:
+        container, spec = self.state.containers[name], spec_of(self.pod, name)
+        assert self._sandbox is not None
+        assert self._volumes is not None
+        shared = starting.write_shared(self._folder / "etc", self.pod, self.state.address, self.node.name)
+        if self.pod["spec"].get("hostNetwork"):
+            shared.append(Mount(str(self._around.view(self.node)), "/sys/class/net"))
+        room = Room(self._around.machine, self._around.api, self._place(), self._volumes.ready, self._sandbox, self._folder, shared)
+        begun = time.time()
+        try:
+            run = await starting.launch(room, spec, container.runs)
+        except Refused as refused:
+            reason = starting.LONG if refused.reason == starting.SHORT and container.back_off else refused.reason
+            self.state = self.state.put(name, container.refuse(reason, str(refused), time.time()))
+            self._around.events.tell(self.pod, "Failed", str(refused), warning=True)
+            return
+        except StartError as error:
+            how = Terminated(START_ERROR, "StartError", begun, time.time(), f"failed to start containerd task: {error}")
+            self.state = self.state.put(name, container.start(begun, "").end(how))
+            self._around.events.tell(self.pod, "Failed", f"{name}: {error}", warning=True)
+            return
+        self.runs[name] = run
+        self.state = self.state.put(name, container.start(time.time(), run.identity))
+        self._around.events.tell(self.pod, "Started", f"Container started: {name}")
+        self._watch(self._end_of(name, run))
+        if hook := spec.get("lifecycle", {}).get("postStart"):
+            await stopping.call(hook, run, self.state.address)
+        self._prober.begin(spec, run, self.state.address)
+
+    def _watch(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._watches.add(task)
+        task.add_done_callback(self._watches.discard)
+
+    async def _end_of(self, name: str, run: Run) -> None:
+        assert run.process is not None
+        how = await run.process.ended
+        self._prober.end(name)
+        container = self.state.containers[name]
+        begun = container.state.since if isinstance(container.state, Running) else time.time()
+        said = stopping.message(run, how.code)
+        reason = "Completed" if how.code == 0 else "Error"
+        self.state = self.state.put(name, container.end(Terminated(how.code, reason, begun, time.time(), said, how.signal, run.identity)))
+        self.runs.pop(name, None)
+        await starting.sweep(self._folder, name, run.number)
+        self._news.set()
+
+    async def _stop(self, name: str) -> None:
+        if (run := self.runs.get(name)) is not None:
+            self._around.events.tell(self.pod, "Killing", f"Stopping container {name}{run.because and ': ' + run.because}")
+            await stopping.stop(run, self.pod, self.state.address)
+
+    def _probed(self, name: str, kind: str, holds: bool, said: str) -> None:
+        """A probe has made up its mind."""
+        container, run = self.state.containers[name], self.runs.get(name)
+        if run is None or self.node.down:
+            return
+        if not holds:
+            self._around.events.tell(
+                self.pod, "Unhealthy", f"{kind.removesuffix('Probe').capitalize()} probe of {name} failed: {said}", warning=True
+            )
+        if kind == "readinessProbe":
+            container = replace(container, ready=holds)
+        elif kind == "startupProbe" and holds:
+            container = replace(container, started=True, ready="readinessProbe" not in run.spec)
+        elif not holds:
+            run.because = f"failed {kind.removesuffix('Probe')} probe, will be restarted"
+            self._begin(name, self._stop(name))
+        self.state = self.state.put(name, container)
+        self._news.set()
+
+    async def _clean(self) -> None:
+        await self._release(quietly=False)
+        self.state = replace(self.state, prepared=False)
+        self._news.set()
+
+    async def _release(self, *, quietly: bool) -> None:
+        if self._volumes:
+            if quietly:
+                self._volumes.drop()
+            else:
+                await self._volumes.clean()
+            self._volumes = None
+        if self._sandbox:
+            await network.close_sandbox(self._sandbox)
+            if self._sandbox.descriptor is not None:
+                self._around.addresses.release(self._sandbox.address)
+            self._sandbox = None
+        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+
+    async def _remove(self) -> bool:
+        """Let the API server forget the Pod; a finalizer of another's may keep it for a while."""
+        if self._forgotten:
+            return True
+        metadata = self.pod["metadata"]
+        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
+        try:
+            await self._around.api.delete(pod_path(self.pod), body)
+        except ApiError as error:
+            if error.status not in (NOT_FOUND, CONFLICT):
+                raise
+        return not metadata.get("finalizers")
+
+    async def _report(self) -> None:
+        """Tell the API server what has changed; nothing where nothing has."""
+        if self._forgotten:
+            return
+        wanted = status.build(self.pod, self.state, self.node.address, time.time())
+        live = self.pod.get("status", {})
+        if not status.differs(wanted, live):
+            return
+        body = {"metadata": {"uid": self.pod["metadata"]["uid"]}, "status": status.patch(wanted, live)}
+        try:
+            self.update(await self._around.api.patch(f"{pod_path(self.pod)}/status", body, STRATEGIC))
+        except ApiError as error:
+            if error.status not in (NOT_FOUND, CONFLICT):
+                raise

@@ -1,0 +1,202 @@
+"""Which local command stands for an image: the one table of it. Specs and stacks know nothing of the lab.
+
+A row gives what an image's own configuration gives (entrypoint, cmd, environment, working directory) and the scripts that the image
+has and the machine has not; they come first on PATH. What a row *needs* is a program of this machine.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ROOT = Path(__file__).resolve().parent.parent
+_PYTHON = Path(sys.executable)
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """One row. `pattern` is matched against `name:tag`, without registry and digest."""
+
+    pattern: str
+    needs: str
+    entrypoint: tuple[str, ...] = ()
+    cmd: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+    workdir: str = "/"
+    scripts: Mapping[str, str] = field(default_factory=dict)
+
+    def command(self, spec: Mapping[str, list[str]]) -> list[str]:
+        """What a container runs: `command` stands in for the entrypoint, and then the image's cmd does not count; `args` for the cmd."""
+        if spec.get("command"):
+            return [*spec["command"], *spec.get("args", [])]
+        return [*self.entrypoint, *(spec.get("args") or self.cmd)]
+
+    @property
+    def key(self) -> str:
+        """A folder name for the row."""
+        return re.sub(r"[^a-z0-9.-]", "_", self.pattern.rstrip(":*")) or "any"
+
+
+# The scripts below do what those of the official images do, but for the change of user: in the lab the process stays who it is.
+_REDIS_ENTRYPOINT = """#!/bin/sh
+set -e
+if [ "${1#-}" != "$1" ] || [ "${1%.conf}" != "$1" ]; then
+	set -- redis-server "$@"
+fi
+exec "$@"
+"""
+
+_ZOOKEEPER_ENTRYPOINT = """#!/bin/bash
+set -e
+mkdir -p "$ZOO_CONF_DIR" "$ZOO_DATA_DIR" "$ZOO_DATA_LOG_DIR" "$ZOO_LOG_DIR"
+if [[ ! -f "$ZOO_CONF_DIR/zoo.cfg" ]]; then
+    {
+        echo "dataDir=$ZOO_DATA_DIR"
+        echo "dataLogDir=$ZOO_DATA_LOG_DIR"
+        echo "tickTime=$ZOO_TICK_TIME"
+        echo "initLimit=$ZOO_INIT_LIMIT"
+        echo "syncLimit=$ZOO_SYNC_LIMIT"
+        echo "autopurge.snapRetainCount=$ZOO_AUTOPURGE_SNAPRETAINCOUNT"
+        echo "autopurge.purgeInterval=$ZOO_AUTOPURGE_PURGEINTERVAL"
+        echo "maxClientCnxns=$ZOO_MAX_CLIENT_CNXNS"
+        echo "standaloneEnabled=$ZOO_STANDALONE_ENABLED"
+        echo "admin.enableServer=$ZOO_ADMINSERVER_ENABLED"
+        for server in ${ZOO_SERVERS:-"server.1=localhost:2888:3888;2181"}; do echo "$server"; done
+        if [[ -n $ZOO_4LW_COMMANDS_WHITELIST ]]; then echo "4lw.commands.whitelist=$ZOO_4LW_COMMANDS_WHITELIST"; fi
+        for entry in $ZOO_CFG_EXTRA; do echo "$entry"; done
+    } >> "$ZOO_CONF_DIR/zoo.cfg"
+fi
+if [[ ! -f "$ZOO_DATA_DIR/myid" ]]; then
+    echo "${ZOO_MY_ID:-1}" > "$ZOO_DATA_DIR/myid"
+fi
+exec "$@"
+"""
+
+# Four members share two cores here: a small heap and the compiler that starts fastest.
+_ZOOKEEPER_JAVA = """\
+CLASSES="$ZOO_CONF_DIR:/usr/share/java/zookeeper.jar"
+LIGHT="-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Djava.net.preferIPv4Stack=true"
+LOGGING="-Dzookeeper.log.dir=$ZOO_LOG_DIR -Dzookeeper.root.logger=INFO,CONSOLE"
+"""
+
+_ZK_SERVER = f"""#!/bin/bash
+# zkServer.sh of the official image, as far as a container needs it: start-foreground and status.
+{_ZOOKEEPER_JAVA}
+config="${{2:-$ZOO_CONF_DIR/zoo.cfg}}"
+case "$1" in
+start-foreground)
+    exec java $LIGHT -Xmx"${{ZK_SERVER_HEAP:-256}}m" $LOGGING -cp "$CLASSES" $JVMFLAGS $SERVER_JVMFLAGS \\
+        org.apache.zookeeper.server.quorum.QuorumPeerMain "$config" ;;
+status)
+    port=$(sed -n 's/^[[:space:]]*clientPort=//p' "$config")
+    if [ -z "$port" ]; then
+        port=$(sed -n "s/^[[:space:]]*server\\.$(cat "$ZOO_DATA_DIR/myid")=.*;\\(.*:\\)\\{{0,1\\}}\\([0-9]*\\)$/\\2/p" "$config")
+    fi
+    address=$(sed -n 's/^[[:space:]]*clientPortAddress=//p' "$config")
+    mode=$(java $LIGHT -cp "$CLASSES" org.apache.zookeeper.client.FourLetterWordMain \\
+        "${{address:-localhost}}" "${{port:-2181}}" srvr 2>/dev/null | grep Mode)
+    if [ -z "$mode" ]; then echo "Error contacting service. It is probably not running."; exit 1; fi
+    echo "$mode" ;;
+*)
+    echo "the lab's zkServer.sh knows start-foreground and status, not '$1'" >&2; exit 2 ;;
+esac
+"""
+
+_ZK_CLI = f"""#!/bin/bash
+{_ZOOKEEPER_JAVA}
+exec java $LIGHT -Dzookeeper.root.logger=WARN,CONSOLE -cp "$CLASSES" $CLIENT_JVMFLAGS org.apache.zookeeper.ZooKeeperMain "$@"
+"""
+
+_ZOOKEEPER_ENVIRONMENT = {
+    "ZOO_CONF_DIR": "/conf",
+    "ZOOCFGDIR": "/conf",
+    "ZOO_DATA_DIR": "/data",
+    "ZOO_DATA_LOG_DIR": "/datalog",
+    "ZOO_LOG_DIR": "/logs",
+    "ZOO_TICK_TIME": "2000",
+    "ZOO_INIT_LIMIT": "5",
+    "ZOO_SYNC_LIMIT": "2",
+    "ZOO_AUTOPURGE_PURGEINTERVAL": "0",
+    "ZOO_AUTOPURGE_SNAPRETAINCOUNT": "3",
+    "ZOO_MAX_CLIENT_CNXNS": "60",
+    "ZOO_STANDALONE_ENABLED": "true",
+    "ZOO_ADMINSERVER_ENABLED": "true",
+}
+
+# The project's own images: this interpreter, with the packages that this file lies beside.
+_PROJECT_SCRIPTS = dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{_PYTHON}" "$@"\n')
+_PROJECT_ENVIRONMENT = {
+    "PATH": f"{_PYTHON.parent}:{SYSTEM_PATH}",
+    "PYTHONPATH": str(_ROOT),
+    "PYTHONUNBUFFERED": "1",
+    "PYTHONDONTWRITEBYTECODE": "1",
+    "HOME": "/home/runner",
+    "LANG": "C.UTF-8",
+}
+
+
+def _own(pattern: str, *, needs: str, entrypoint: tuple[str, ...]) -> Image:
+    return Image(pattern, needs, entrypoint, environment=_PROJECT_ENVIRONMENT, workdir="/home/runner", scripts=_PROJECT_SCRIPTS)
+
+
+TABLE: tuple[Image, ...] = (
+    Image(
+        "redis:*",
+        needs="redis-server",
+        entrypoint=("docker-entrypoint.sh",),
+        cmd=("redis-server",),
+        workdir="/data",
+        scripts={"docker-entrypoint.sh": _REDIS_ENTRYPOINT},
+    ),
+    Image(
+        "zookeeper:*",
+        needs="java",
+        entrypoint=("docker-entrypoint.sh",),
+        cmd=("zkServer.sh", "start-foreground"),
+        environment=_ZOOKEEPER_ENVIRONMENT,
+        workdir="/apache-zookeeper-bin",
+        scripts={"docker-entrypoint.sh": _ZOOKEEPER_ENTRYPOINT, "zkServer.sh": _ZK_SERVER, "zkCli.sh": _ZK_CLI},
+    ),
+    _own("reconciler/runner:*", needs="git", entrypoint=("python", "-m", "runner")),
+    _own("reconciler/init:*", needs="sh", entrypoint=("python", "-m", "runner.member")),
+    Image("python:*", needs="sh", cmd=("python3",), environment={"LANG": "C.UTF-8"}, scripts=_PROJECT_SCRIPTS),
+    Image("busybox:*", needs="sh", cmd=("sh",)),
+    Image("alpine:*", needs="sh", cmd=("/bin/sh",)),
+    Image("debian:*", needs="bash", cmd=("bash",)),
+)
+
+
+def find(image: str) -> Image | None:
+    """The row for *image*; registry, `library/` and digest do not count, a missing tag is `latest`."""
+    name = normal(image)
+    return next((row for row in TABLE if fnmatch.fnmatchcase(name, row.pattern)), None)
+
+
+def normal(image: str) -> str:
+    """`docker.io/library/redis:8.0@sha256:…` → `redis:8.0`."""
+    name, _, _ = image.partition("@")
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        name = rest
+    name = name.removeprefix("library/")
+    return name if ":" in name else f"{name}:latest"
+
+
+def known() -> str:
+    """The patterns, for messages."""
+    return ", ".join(row.pattern for row in TABLE)
+
+
+def write_scripts(folder: Path) -> None:
+    """Write every row's scripts to *folder*/<row>/bin."""
+    for row in TABLE:
+        place = folder / row.key / "bin"
+        place.mkdir(parents=True, exist_ok=True)
+        for name, text in row.scripts.items():
+            (place / name).write_text(text)
+            (place / name).chmod(0o755)
