@@ -149,10 +149,13 @@ def fresh(tmp_path: Path) -> Iterator[str]:
         yield endpoint
 
 
-def make_user(iam: IAMClient, name: str, *actions: str) -> tuple[str, str]:
-    """A user who may do *actions*; the access key and its secret."""
-    policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": list(actions), "Resource": "*"}]}
+def make_user(iam: IAMClient, name: str, *actions: str, but_not: str = "none:None") -> tuple[str, str]:
+    """A user who may do *actions* but not one; the access key and its secret."""
+    allow = {"Effect": "Allow", "Action": list(actions), "Resource": "*"}
+    deny = {"Effect": "Deny", "Action": but_not, "Resource": "*"}
     iam.create_user(UserName=name)
-    iam.put_user_policy(UserName=name, PolicyName="lab", PolicyDocument=json.dumps(policy))
+    for effect in (allow, deny):
+        policy = {"Version": "2012-10-17", "Statement": [effect]}
+        iam.put_user_policy(UserName=name, PolicyName=str(effect["Effect"]), PolicyDocument=json.dumps(policy))
     key = iam.create_access_key(UserName=name)["AccessKey"]
     return key["AccessKeyId"], key["SecretAccessKey"]

@@ -245,7 +245,7 @@ def test_policies_are_enforced_once_armed(fresh: str) -> None:
     with client("iam", fresh) as iam, client("ec2", fresh) as anyone:
         create(anyone)
         reader = make_user(iam, "reader", "ec2:Describe*", "route53:List*")
-        engine = make_user(iam, "engine", "ec2:*")
+        engine = make_user(iam, "engine", "ec2:*", but_not="ec2:DeleteVolume")
         switches.arm_iam()
         with refused("AuthFailure"):
             anyone.describe_volumes()
@@ -261,7 +261,9 @@ def test_policies_are_enforced_once_armed(fresh: str) -> None:
         assert switches.counts()["reader"]["ec2:CreateVolume"] == 1
         assert switches.writes(user="reader", code="") == []
     with client("ec2", fresh, *engine) as ec2:
-        create(ec2)
+        made = create(ec2)
+        with refused("UnauthorizedOperation"):
+            ec2.delete_volume(VolumeId=made)
         switches.order("throttle", match={"user": "reader"})
         ec2.describe_volumes()
         switches.lift()
