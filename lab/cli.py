@@ -5,34 +5,13 @@ from __future__ import annotations
 import json
 import sys
 import time
-from collections.abc import Callable
-from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any
 
 import click
 
 from lab import layout, lifecycle
-from lab.error import LabError
-
-P = ParamSpec("P")
-
-
-def _saying_why(command: Callable[P, None]) -> Callable[P, None]:
-    """Print what a person can mend as `error:` and `hint:`, and end with 1."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        try:
-            command(*args, **kwargs)
-        except LabError as error:
-            click.echo(f"error: {error}", err=True)
-            if error.hint:
-                click.echo(f"hint: {error.hint}", err=True)
-            sys.exit(1)
-
-    return wrapped
-
+from reconciler.cli import ending
 
 _directory = click.option(
     "--dir",
@@ -53,7 +32,6 @@ def lab() -> None:
 @lab.command()
 @_directory
 @_format
-@_saying_why
 def up(directory: Path, form: str) -> None:
     """Bring a lab up, empty; one that is up already is left as it is."""
     started = time.monotonic()
@@ -68,7 +46,6 @@ def up(directory: Path, form: str) -> None:
 @lab.command()
 @_directory
 @_format
-@_saying_why
 def down(directory: Path, form: str) -> None:
     """End a lab with everything it started; its logs stay."""
     found = lifecycle.down(directory)
@@ -81,7 +58,6 @@ def down(directory: Path, form: str) -> None:
 @lab.command()
 @_directory
 @_format
-@_saying_why
 def status(directory: Path, form: str) -> None:
     """Show how to reach a lab, and whether its processes run."""
     document = lifecycle.status(directory)
@@ -91,7 +67,6 @@ def status(directory: Path, form: str) -> None:
 @lab.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_directory
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-@_saying_why
 def exec_(directory: Path, command: tuple[str, ...]) -> None:
     """Run a command inside a lab's namespaces."""
     sys.exit(lifecycle.exec_(directory, command))
@@ -116,4 +91,4 @@ def _restarts(starts: int) -> str:
 
 
 if __name__ == "__main__":
-    lab(prog_name="reconcile lab")
+    ending.run(lab, None)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler import errors
 
-class LabError(Exception):
-    """Says what went wrong and where; *hint* says what to do."""
 
-    def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.hint = hint
+class LabError(errors.UsageError):
+    """No lab can be, or be reached, as things are here."""

@@ -11,7 +11,6 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 from lab import access, control_plane, layout, namespace, nodes, pki, tool
@@ -130,8 +129,7 @@ def _children(directory: Path, listeners: Listeners, outer_pid: int) -> Iterator
     yield Child("forward", python("lab.forward", *_routes(listeners)), pass_fds=listeners.descriptors())
     yield Child("setup", python("lab.setup", here, f"--pid={outer_pid}", *ports), end="done")
     yield Child("dns", python("lab.dns", here))
-    if find_spec("lab.agent.__main__"):
-        yield Child("agent", python("lab.agent", here), after=exists(directory / "nodes.ready"), env=judge)
+    yield Child("agent", python("lab.agent", here), after=exists(directory / "nodes.ready"), env=judge)
 
 
 def _routes(listeners: Listeners) -> list[str]:

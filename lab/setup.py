@@ -10,7 +10,6 @@ import urllib.request
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -68,8 +67,7 @@ def _set_up(directory: Path, outside: Outside) -> None:
         client.patch(NodeStatus, node.name, nodes.status(node), patch_type=PatchType.MERGE)
     (directory / "nodes.ready").touch()
     _await("the default service account", lambda: _has_service_account(client))
-    if find_spec("lab.agent.__main__"):
-        _await("the nodes to be Ready", lambda: _are_ready(client, len(planned)))
+    _await("the nodes to be Ready", lambda: _are_ready(client, len(planned)))
     plugins.install(directory / "plugins", sys.executable)
     told = _layout(directory, outside, furnished)
     defaults.write(told)
