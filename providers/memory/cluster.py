@@ -1,4 +1,4 @@
-"""Port `Cluster` in memory: an API server's store with versions, conflicts and refusals, without controllers; keeps the real one's contract."""
+"""Port `Cluster` in memory: an API server's store with versions, conflicts and refusals, without controllers; its contract is kept."""
 
 from __future__ import annotations
 
