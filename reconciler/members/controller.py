@@ -128,7 +128,7 @@ class Controller:
         pods = [pod for member in wanted for pod in live.running(member.name)]
         if not live.nodes and any(not pod.node for pod in pods):
             live = replace(live, nodes=read.nodes(self._actor.cluster))
-        if any(pod.node and not any(one.state in {"running", "terminated"} for one in pod.containers) for pod in pods):
+        if any(pod.node and not pod.ready and not any(one.state in {"running", "terminated"} for one in pod.containers) for pod in pods):
             live = replace(live, attachments=read.attachments(self._actor.cluster))
         return live
 

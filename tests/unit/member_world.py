@@ -1,0 +1,262 @@
+"""A small world for the members controller: Leases with compare-and-set, Pods that move, an AWS that refuses what AWS refuses."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from reconciler import errors
+from reconciler.model.environment import Environment
+from reconciler.ports import ObjectKind, Payload
+from reconciler.resources import marks, storage, workload
+
+ZONE = "Z1"
+ENVIRONMENT = Environment(name="lab", zones=("us-east-1a", "us-east-1b"), dns={"zone": "db.internal"})
+
+
+class Time:
+    """A clock that only moves when it is told to."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+
+    def now(self) -> float:
+        return 1_760_000_000 + self.seconds
+
+    def monotonic(self) -> float:
+        return self.seconds
+
+    def sleep(self, seconds: float) -> None:
+        self.seconds += seconds
+
+
+@dataclass
+class World:
+    """Both ports at once. *pausing* is called before each answer: that is where others come in between."""
+
+    pausing: Callable[[], None] = lambda: None
+    pods: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    leases: dict[str, dict[str, Any]] = field(default_factory=dict)
+    attachments: list[dict[str, Any]] = field(default_factory=list)
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)
+    interfaces: dict[str, dict[str, Any]] = field(default_factory=dict)
+    zones: list[str] = field(default_factory=lambda: [ZONE])
+    calls: list[str] = field(default_factory=list)
+    failing: dict[str, errors.ProviderError] = field(default_factory=dict)
+    serial: int = 0
+
+    def _next(self) -> int:
+        self.serial += 1
+        return self.serial
+
+    def _called(self, name: str) -> None:
+        self.pausing()
+        self.calls.append(name)
+        if name in self.failing:
+            raise self.failing[name]
+
+    # what people and Kubernetes do
+
+    def node(self, name: str, zone: str = "us-east-1a", **spec: Any) -> None:
+        self.nodes[name] = {
+            "metadata": {"name": name, "labels": {storage.ZONE_LABEL: zone}},
+            "spec": {"providerID": f"aws:///{zone}/i-{name}", **spec},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+        }
+
+    def stateful_set(self, name: str, replicas: int, revision: str = "r1", **status: Any) -> None:
+        self.sets[name] = {
+            "metadata": {"name": name, "namespace": "default", "generation": 1},
+            "spec": {"replicas": replicas},
+            "status": {"observedGeneration": 1, "updateRevision": revision, **status},
+        }
+
+    def pod(self, name: str, node: str = "", *, ready: bool = True, revision: str = "r1", **status: Any) -> str:
+        """A new Pod in place of the old one, with an address that none ever had; its uid."""
+        number = self._next()
+        conditions = [{"type": "Ready", "status": "True" if ready and node else "False"}]
+        self.pods[name] = {
+            "metadata": {
+                "name": name,
+                "namespace": "default",
+                "uid": f"uid-{number}",
+                "labels": {marks.ENVIRONMENT: "lab", workload.SET: name.rpartition("-")[0], "controller-revision-hash": revision},
+            },
+            "spec": {"nodeName": node} if node else {},
+            "status": {
+                "phase": "Running",
+                "conditions": conditions,
+                **({"podIP": f"10.0.{number // 250}.{number % 250}"} if node else {}),
+                **status,
+            },
+        }
+        return f"uid-{number}"
+
+    def interface(self, member: str, service: str) -> None:
+        self.interfaces[f"eni-{member}"] = {
+            "NetworkInterfaceId": f"eni-{member}",
+            "PrivateIpAddress": "10.1.0.1",
+            "TagSet": [{"Key": marks.ADDRESS, "Value": f"interface/lab/{service}/{member}"}],
+        }
+
+    def settle_attachments(self) -> None:
+        """AWS gets on with what it has begun."""
+        for one in self.interfaces.values():
+            attachment = one.get("Attachment", {})
+            if attachment.get("Status") == "attaching":
+                attachment["Status"] = "attached"
+            if attachment.get("Status") == "detaching":
+                del one["Attachment"]
+
+    # Cluster
+
+    def list(self, kind: ObjectKind, *, namespace: str = "", selector: str = "") -> Iterator[Payload]:
+        self._called(f"list {kind.plural}")
+        found: Any = {
+            "pods": self.pods,
+            "statefulsets": self.sets,
+            "nodes": self.nodes,
+            "leases": self.leases,
+            "volumeattachments": dict(enumerate(self.attachments)),
+        }[kind.plural]
+        return iter(copy.deepcopy(list(found.values())))
+
+    def get(self, kind: ObjectKind, name: str, *, namespace: str = "") -> Payload | None:
+        raise NotImplementedError
+
+    def create(self, kind: ObjectKind, body: Payload) -> Payload | None:
+        self._called(f"create {kind.plural}")
+        return None if body["metadata"]["name"] in self.leases else self._store(body)
+
+    def replace(self, kind: ObjectKind, body: Payload) -> Payload | None:
+        self._called(f"replace {kind.plural}")
+        live = self.leases[body["metadata"]["name"]]
+        same = live["metadata"]["resourceVersion"] == body["metadata"]["resourceVersion"]
+        return self._store(body) if same else None
+
+    def _store(self, body: Payload) -> Payload:
+        stored = copy.deepcopy(dict(body))
+        stored["metadata"]["resourceVersion"] = str(self._next())
+        self.leases[body["metadata"]["name"]] = stored
+        return stored
+
+    def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
+        raise NotImplementedError
+
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+        self._called(f"delete {kind.plural} {name}")
+        return self.pods.pop(name, None) is not None
+
+    def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:
+        raise NotImplementedError
+
+    # Cloud
+
+    def pages(self, service: str, operation: str, **arguments: Any) -> Iterator[Payload]:
+        self._called(operation)
+        match operation:
+            case "describe_network_interfaces":
+                yield {"NetworkInterfaces": copy.deepcopy(list(self.interfaces.values()))}
+            case "list_hosted_zones_by_name":
+                named = {"Name": "db.internal.", "Config": {"PrivateZone": True}}
+                yield {"HostedZones": [{"Id": f"/hostedzone/{id}", **named} for id in self.zones]}
+            case "list_resource_record_sets":
+                yield {"ResourceRecordSets": copy.deepcopy(list(self.records.values()))}
+            case "describe_instances":
+                held = [one["Attachment"] for one in self.interfaces.values() if "Attachment" in one]
+                here = [{"DeviceIndex": 0}, *(one for one in held if one["InstanceId"] in arguments["InstanceIds"])]
+                yield {"Reservations": [{"Instances": [{"NetworkInterfaces": [{"Attachment": one} for one in here]}]}]}
+            case _:
+                raise NotImplementedError(operation)
+
+    def call(self, service: str, operation: str, **arguments: Any) -> Payload:
+        self._called(operation)
+        getattr(self, f"_{operation}")(**arguments)
+        return {}
+
+    def _attach_network_interface(self, NetworkInterfaceId: str, InstanceId: str, DeviceIndex: int) -> None:  # noqa: N803 - AWS's names
+        interface = self.interfaces[NetworkInterfaceId]
+        if "Attachment" in interface:
+            raise errors.ProviderError("in use", code="InvalidNetworkInterface.InUse")
+        number = self._next()
+        made = {
+            "AttachmentId": f"eni-attach-{number}",
+            "InstanceId": InstanceId,
+            "DeviceIndex": DeviceIndex,
+            "Status": "attaching",
+            "made": number,
+        }
+        interface["Attachment"] = made
+
+    def _detach_network_interface(self, AttachmentId: str, Force: bool) -> None:  # noqa: N803 - AWS's names
+        for one in self.interfaces.values():
+            if one.get("Attachment", {}).get("AttachmentId") == AttachmentId:
+                one["Attachment"]["Status"] = "detaching"
+                return
+        raise errors.ProviderError("no such attachment", code="InvalidAttachmentID.NotFound")
+
+    def _change_resource_record_sets(self, HostedZoneId: str, ChangeBatch: Mapping[str, Any]) -> None:  # noqa: N803 - AWS's names
+        """All or nothing; a DELETE must name the record as it is, a CREATE needs there to be none."""
+        after = copy.deepcopy(self.records)
+        for change in ChangeBatch["Changes"]:
+            wanted, name = change["ResourceRecordSet"], change["ResourceRecordSet"]["Name"]
+            if (change["Action"] == "DELETE") != (after.get(name) == wanted) or (change["Action"] == "CREATE" and name in after):
+                raise errors.ProviderError(f"{change['Action']} {name}", code="InvalidChangeBatch")
+            if change["Action"] == "DELETE":
+                del after[name]
+            else:
+                after[name] = copy.deepcopy(wanted)
+        self.records = after
+
+    def _create_tags(self, Resources: list[str], Tags: list[Mapping[str, str]]) -> None:  # noqa: N803 - AWS's names
+        self.calls += [f"tag {id} {tag['Key']}={tag['Value']}" for id in Resources for tag in Tags]
+
+
+class Turns:
+    """Runs calls in threads of which only one ever moves, from one pause to the next, when it is told to."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+
+    def pause(self) -> None:
+        """Wait for the next turn; for who is in no turn, nothing."""
+        baton: Baton | None = getattr(self._local, "baton", None)
+        if baton:
+            baton.done.set()
+            baton.go.wait()
+            baton.go.clear()
+
+    def begin(self, call: Callable[[], object]) -> Baton:
+        baton = Baton()
+
+        def run() -> None:
+            self._local.baton = baton
+            baton.go.wait()
+            baton.go.clear()
+            try:
+                call()
+            finally:
+                baton.over = True
+                baton.done.set()
+
+        threading.Thread(target=run, daemon=True).start()
+        return baton
+
+
+class Baton:
+    def __init__(self) -> None:
+        self.go, self.done, self.over = threading.Event(), threading.Event(), False
+
+    def step(self) -> bool:
+        """One turn; False once the call has ended."""
+        if self.over:
+            return False
+        self.done.clear()
+        self.go.set()
+        assert self.done.wait(10)
+        return not self.over

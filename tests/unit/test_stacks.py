@@ -1,0 +1,224 @@
+"""What every file of `stacks/` keeps: its example is valid, its output is stable, and it refuses what it does not know."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import textwrap
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from ruamel.yaml import YAML
+
+from reconciler import kinds
+from reconciler.model.environment import Environment
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service, ServiceSpec
+from reconciler.model.value import Ref
+from reconciler.resources import shared
+
+TYPES = kinds.service_types()
+ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")
+ENVIRONMENT = Environment(
+    name="lab",
+    zones=ZONES,
+    aws={"subnets": {zone: f"subnet-{zone[-1]}" for zone in ZONES}},
+    dns={"zone": "db.internal"},
+)
+
+
+def example(name: str) -> Service:
+    """The service in the docstring of a type."""
+    doc = inspect.getdoc(importlib.import_module(f"stacks.{name}")) or ""
+    block = doc[doc.index("    apiVersion:") :]
+    lines = block.splitlines()
+    end = next((n for n, line in enumerate(lines) if line and not line.startswith("    ")), len(lines))
+    document = YAML(typ="safe").load(textwrap.dedent("\n".join(lines[:end])))
+    assert document["apiVersion"] == "reconciler/v1"
+    assert document["kind"] == "Service"
+    ServiceSpec.model_validate(document["spec"], by_name=False, by_alias=True)
+    spec = {"version": TYPES[name].default_version, "namespace": "default", **document["spec"]}
+    return Service.model_validate({**spec, **document["metadata"]})
+
+
+def rendered(service: Service) -> dict[str, Resource]:
+    return {str(resource.id): resource for resource in TYPES[service.type].resources(service, ENVIRONMENT)}
+
+
+def changed(service: Service, **fields: Any) -> Service:
+    return Service.model_validate({**service.model_dump(by_alias=True), **fields})
+
+
+@pytest.fixture(params=sorted(TYPES))
+def service(request: pytest.FixtureRequest) -> Service:
+    return example(request.param)
+
+
+def test_the_example_of_the_docstring_is_valid(service: Service) -> None:
+    type_ = TYPES[service.type]
+    type_.options.model_validate(service.options, by_name=False, by_alias=True)
+    assert service.version in type_.versions
+    assert list(type_.check(service, ENVIRONMENT)) == []
+
+
+def test_rendering_twice_gives_the_same(service: Service) -> None:
+    assert rendered(service) == rendered(service)
+
+
+def test_an_unknown_option_is_refused(service: Service) -> None:
+    with pytest.raises(ValidationError, match="surprise"):
+        TYPES[service.type].options.model_validate({**service.options, "surprise": 1})
+
+
+def test_everything_needed_is_declared_here_or_shared(service: Service) -> None:
+    for addresses in ("none", "private", "elastic"):
+        resources = rendered(changed(service, addresses=addresses, namespace="data"))
+        known = {resource.id for resource in (*resources.values(), *shared.shared(ENVIRONMENT, [changed(service, namespace="data")]))}
+        for resource in resources.values():
+            assert resource.needs <= known, resource.id
+            assert {ref.id for ref in refs(resource.fields)} <= known, resource.id
+
+
+def refs(value: Any) -> list[Ref]:
+    match value:
+        case Ref():
+            return [value]
+        case Mapping():
+            return [ref for one in value.values() for ref in refs(one)]
+        case list() | tuple():
+            return [ref for one in value for ref in refs(one)]
+    return []
+
+
+@pytest.mark.parametrize("addresses", ["none", "private"])
+def test_scaling_up_leaves_old_members_as_they_are(service: Service, addresses: str) -> None:
+    few, many = (rendered(changed(service, replicas=count, addresses=addresses)) for count in (3, 13))
+    own = {id: resource for id, resource in few.items() if "StatefulSet" not in id and "ConfigMap" not in id}
+    assert {id: many[id] for id in own} == own
+    names = [member.name for member in TYPES[service.type].members(changed(service, replicas=13), ENVIRONMENT)]
+    assert names == [f"{service.name}-{n}" for n in range(13)]
+
+
+@pytest.mark.parametrize("name", ["redis", "generic"])
+def test_scaling_up_restarts_nobody_where_members_need_not_know_each_other(name: str) -> None:
+    few, many = (rendered(changed(example(name), replicas=count)) for count in (1, 5))
+    one, other = (next(found[id].fields["spec"] for id in found if "StatefulSet" in id) for found in (few, many))
+    assert one["template"] == other["template"]
+    assert (one["replicas"], other["replicas"]) == (1, 5)
+
+
+def test_another_option_restarts_redis() -> None:
+    one, other = (
+        next(resource for id, resource in rendered(changed(example("redis"), options={"maxmemory": size})).items() if "StatefulSet" in id)
+        for size in ("512Mi", "1Gi")
+    )
+    assert one.fields["spec"]["template"] != other.fields["spec"]["template"]
+
+
+def test_a_stopped_service_keeps_everything_but_its_pods(service: Service) -> None:
+    running, stopped = rendered(service), rendered(changed(service, stopped=True))
+    assert running.keys() == stopped.keys()
+    different = [id for id in running if running[id] != stopped[id]]
+    assert len(different) == 1
+    assert stopped[different[0]].fields["spec"]["replicas"] == 0
+
+
+def test_a_claim_has_the_name_that_its_stateful_set_looks_for(service: Service) -> None:
+    resources = rendered(service)
+    stateful = next(resource for id, resource in resources.items() if "StatefulSet" in id)
+    set_name, spec = stateful.fields["metadata"]["name"], stateful.fields["spec"]
+    looked_for = {
+        f"{template['metadata']['name']}-{set_name}-{n}" for template in spec["volumeClaimTemplates"] for n in range(spec["replicas"])
+    }
+    claims = {resource.fields["metadata"]["name"]: resource for id, resource in resources.items() if "/PersistentVolumeClaim/" in id}
+    assert claims.keys() == looked_for
+    assert all(claim.id in stateful.needs for claim in claims.values())
+
+
+def test_a_persistent_volume_is_bound_to_its_claim_and_to_the_zone_of_its_disk(service: Service) -> None:
+    resources = rendered(service)
+    for id, volume in resources.items():
+        if "/PersistentVolume/" not in id:
+            continue
+        spec = volume.fields["spec"]
+        claim = next(one for one in resources.values() if one.fields.get("metadata", {}).get("name") == spec["claimRef"]["name"])
+        assert claim.fields["spec"]["volumeName"] == volume.fields["metadata"]["name"]
+        assert claim.fields["spec"]["resources"]["requests"] == spec["capacity"]
+        disk = spec["csi"]["volumeHandle"].id
+        assert spec["nodeAffinity"]["required"]["nodeSelectorTerms"][0]["matchExpressions"][0]["values"] == [Ref(disk, "zone")]
+        volume_name, _, member_name = claim.fields["metadata"]["name"].partition("-")
+        assert disk.name == f"{member_name}/{volume_name}"
+
+
+def test_only_a_member_with_an_interface_may_change_the_network(service: Service) -> None:
+    for addresses, capabilities in (("none", ["DAC_OVERRIDE"]), ("private", ["DAC_OVERRIDE", "NET_ADMIN"])):
+        pod = template(changed(service, addresses=addresses))["spec"]
+        assert pod.get("hostNetwork", False) == (addresses == "private")
+        granted = {one["name"]: one.get("securityContext", {}).get("capabilities", {}).get("add") for one in pod["initContainers"]}
+        assert granted.pop("member") == capabilities
+        assert not any(granted.values())
+        assert not any("securityContext" in one for one in pod["containers"])
+
+
+def template(service: Service) -> dict[str, Any]:
+    found: dict[str, Any] = next(resource.fields["spec"]["template"] for id, resource in rendered(service).items() if "StatefulSet" in id)
+    return found
+
+
+def test_a_pod_template_is_laid_over_what_the_type_renders() -> None:
+    over = {
+        "metadata": {"annotations": {"team": "blue"}, "labels": {"reconciler/service": "forged"}},
+        "spec": {
+            "containers": [{"name": "redis", "env": [{"name": "TZ", "value": "UTC"}]}, {"name": "exporter", "image": "exporter:1"}],
+            "tolerations": [{"key": "dedicated", "operator": "Exists"}],
+            "terminationGracePeriodSeconds": None,
+        },
+    }
+    laid = template(changed(example("redis"), podTemplate=over))
+    redis, exporter = laid["spec"]["containers"]
+    assert redis["image"] == "redis:8.0"
+    assert [one["name"] for one in redis["env"]] == ["MEMBER", "POD_IP", "NODE_NAME", "FQDN", "TZ"]
+    assert exporter == {"name": "exporter", "image": "exporter:1"}
+    assert [one["key"] for one in laid["spec"]["tolerations"]] == [
+        "node.kubernetes.io/not-ready",
+        "node.kubernetes.io/unreachable",
+        "dedicated",
+    ]
+    assert "terminationGracePeriodSeconds" not in laid["spec"]
+    assert laid["metadata"]["labels"]["reconciler/service"] == "cache"
+    assert laid["metadata"]["annotations"]["team"] == "blue"
+
+
+WRONG: list[tuple[str, dict[str, Any], str, str]] = [
+    ("zookeeper", {"replicas": 4}, "replicas", "no more members than 3 would"),
+    ("zookeeper", {"volumes": {}}, "volumes", "needs the volume data"),
+    ("zookeeper", {"volumes": {"data": {"size": "1Gi"}, "log": {"size": "1Gi"}}}, "volumes.log", "data and journal"),
+    ("zookeeper", {"resources": {"limits": {"memory": "512Mi"}}}, "options.heap", "leaves nothing"),
+    ("zookeeper", {"addresses": "private", "zones": ["us-east-1a", "eu-west-1a"]}, "addresses", "no subnet in zone eu-west-1a"),
+    ("redis", {"volumes": {}}, "options.appendonly", "needs a volume"),
+    ("redis", {"resources": {"limits": {"memory": "512Mi"}}}, "options.maxmemory", "leaves nothing"),
+    ("redis", {"volumes": {"data": {"size": "1Gi"}, "journal": {"size": "1Gi"}}}, "volumes.journal", "one volume"),
+    ("generic", {"podTemplate": {}}, "podTemplate", "no containers"),
+    ("generic", {"podTemplate": {"spec": {"containers": [{"name": "queue"}]}}}, "podTemplate.spec.containers.0", "no image"),
+    ("generic", {"options": {"mounts": {"data": "/x", "logs": "/y"}}}, "options.mounts.logs", "no volume logs"),
+    ("generic", {"options": {}}, "volumes.data", "no container mounts"),
+    ("generic", {"options": {"mounts": {"data": "/x"}, "container": "other"}}, "options.container", "no container other"),
+    ("generic", {"addresses": "private", "volumes": {}, "options": {}}, "addresses", "lies in one zone"),
+]
+
+
+@pytest.mark.parametrize(("name", "fields", "path", "words"), WRONG, ids=[f"{one[0]} {one[2]} {one[3]}" for one in WRONG])
+def test_what_cannot_work_is_refused_with_its_place_and_reason(name: str, fields: dict[str, Any], path: str, words: str) -> None:
+    faults = list(TYPES[name].check(changed(example(name), **fields), ENVIRONMENT))
+    assert [(place, words in what, bool(hint)) for place, what, hint in faults] == [(path, True, True)]
+
+
+def test_namespaces_are_declared_but_for_the_default_one() -> None:
+    found = shared.shared(ENVIRONMENT, [changed(example("redis"), namespace="data"), example("zookeeper")])
+    assert [str(resource.id) for resource in found] == [
+        "zone/lab/db.internal",
+        "kubernetes/lab/-/StorageClass/-/reconciler-lab",
+        "kubernetes/lab/-/Namespace/-/data",
+    ]
