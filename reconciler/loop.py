@@ -92,6 +92,7 @@ class _State:
     deadline: float
     options: Options
     through: bool = False
+    broken: frozenset[str] = frozenset()  # stacks that did not end well: their members are not waited for
     infrastructure: dict[str, Outcome] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
@@ -101,6 +102,8 @@ def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
         units = apply.units(prepared.plan, prepared.desired, attributes(prepared.observed))
         ended = world.run(units, state.options.progress) if units else {}
         state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
+        bad = {id for id, outcome in ended.items() if not isinstance(outcome, Done)}
+        state.broken = frozenset(change.stack for change in prepared.plan.changes if change.id in bad)
     finally:
         state.through = True
 
@@ -114,7 +117,7 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
         state.outcomes.update(seen)
         state.options.said(seen)
         late = world.clock.monotonic() >= state.deadline or world.stopping() or not state.options.wait
-        if through and (late or not any(_goes_on(outcome) for outcome in seen.values())):
+        if through and (late or not any(_goes_on(outcome) for name, outcome in seen.items() if name not in state.broken)):
             return
         world.clock.sleep(TICK)
 

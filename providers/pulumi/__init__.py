@@ -85,6 +85,7 @@ class Pulumi:
         name = checkpoints.name(run.revision.environment, run.stack)
         folder = self.settings.folder / name
         folder.mkdir(parents=True, exist_ok=True)
+        self.checkpoints.root.mkdir(parents=True, exist_ok=True)
         workspace = automation.LocalWorkspace(
             work_dir=str(folder),
             env_vars=dict(self.settings.environment),

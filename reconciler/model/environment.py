@@ -1,13 +1,23 @@
 """The Environment document: where its services live, and how the reconciler reaches it."""
 
+import re
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
-from reconciler.model.document import Flag, Named, Names, NotEmpty, Part, Positive, Text, Whole
+from reconciler.model.document import LABEL, Flag, Named, Names, NotEmpty, Part, Positive, Text, Whole
 from reconciler.model.duration import Duration
 from reconciler.model.quantity import Quantity
 
+
+def _domain(name: str) -> str:
+    labels = name.split(".")
+    if len(name) > _LONGEST_ZONE or len(labels) < 2 or not all(re.fullmatch(LABEL, label) for label in labels):  # noqa: PLR2004
+        raise ValueError("must be a domain in lower case and without a dot at its end, such as db.example.internal")
+    return name
+
+
+_LONGEST_ZONE = 189  # leaves 63 for a member's label, and a dot, of the 253 of a name
 Policy = Literal["automatic", "creations", "approval"]
 
 
@@ -27,7 +37,7 @@ class Aws(Part):
 class Dns(Part):
     """The hosted zone that records are written to."""
 
-    zone: Annotated[str, Field(pattern=r"^([a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?\.)+[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$")] = "db.internal"
+    zone: Annotated[str, AfterValidator(_domain)] = "db.internal"
     private: Flag = True
     ttl: Duration = Duration.parse("5s")
 
@@ -87,7 +97,7 @@ class Sessions(Part):
     """How Ansible sessions run."""
 
     executor: Literal["kubernetes", "local"] = "kubernetes"
-    image: Text = "reconciler/session:0.1"
+    image: Text = "reconciler/runner:0.1"
     service_account: Text | None = None
     resources: ComputeResources = ComputeResources()
     max_concurrent: Positive = 20

@@ -83,7 +83,7 @@ def _drift(plan: Plan) -> list[str]:
 def fields(change: Change) -> list[str]:
     """The lines below a change's headline."""
     if change.action == "create":
-        return _wrapped("+", [f"{name} = {value}" for name, value in _created(change)])
+        return _wrapped("+", [f"{name} = {shown}" if name else shown for name, shown in _created(change)])
     if change.action in {"update", "replace", "adopt", "move"}:
         return [f"  {_symbol(field)} {_way(field)}" for field in change.fields]
     return []
@@ -105,26 +105,39 @@ def _way(field: FieldChange) -> str:
 
 
 def _created(change: Change) -> Iterator[tuple[str, str]]:
-    """What a new thing is made of. An object's own kind, name and marks stand in its address already."""
+    """What a new thing is made of. An object's own kind, name and marks stand in its address already; its depths are only counted."""
+    hidden = 0
     for field in change.fields:
         name = spell(field.path)
-        if name in {"apiVersion", "kind", "zone_id"} or field.after in (None, {}, []):
-            continue
         if field.secret:
             yield name, "(sensitive value)"
-        elif name in {"tags", "metadata"}:
-            yield from _own(name, field.after)
-        else:
-            yield name, value(field.after)
+        elif name not in {"apiVersion", "kind", "metadata", "zone_id"} and field.after not in (None, {}, []):
+            for path, leaf in leaves(name, field.after):
+                if _is_telling(change, path, leaf):
+                    yield path, value(leaf)
+                elif not path.startswith(f"tags.{_HIDDEN_TAGS}"):
+                    hidden += 1
+    if hidden:
+        yield "", f"({hidden} more)"
 
 
-def _own(name: str, fields: Value) -> Iterator[tuple[str, str]]:
-    shown = fields if isinstance(fields, Mapping) else {}
-    if name == "metadata":
-        return
-    for key, tag in shown.items():
-        if not key.startswith(_HIDDEN_TAGS):
-            yield f"{name}.{key}", value(tag)
+def leaves(path: str, value_: Value) -> Iterator[tuple[str, Value]]:
+    """Every value of a tree under its dotted path; a list of named items by their names."""
+    if isinstance(value_, Mapping) and value_:
+        for name, item in value_.items():
+            yield from leaves(f"{path}.{name}", item)
+    elif isinstance(value_, list | tuple) and value_ and all(isinstance(item, Mapping) for item in value_):
+        for index, item in enumerate(value_):
+            key = item.get("name", index) if isinstance(item, Mapping) else index
+            yield from leaves(f"{path}[{key}]", item)
+    else:
+        yield path, value_
+
+
+def _is_telling(change: Change, path: str, leaf: Value) -> bool:
+    if change.id.kind != "kubernetes":
+        return not path.startswith(f"tags.{_HIDDEN_TAGS}")
+    return path.endswith(".image") or (path.count(".") <= 1 and len(str(leaf)) <= _WIDE)
 
 
 def _wrapped(symbol: str, words: list[str]) -> list[str]:
