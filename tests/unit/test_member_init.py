@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ipaddress
+import itertools
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -95,7 +96,7 @@ def test_facts_of_an_interface_decide_what_is_waited_for(place: member.Place) ->
 
 
 def lacking(times: int) -> Callable[[], str]:
-    left: Iterator[str] = iter(["the moon is full"] * times)
+    left = itertools.repeat("the moon is full", times)
     return lambda: next(left, "")
 
 
