@@ -51,6 +51,19 @@ fi
 exec "$@"
 """
 
+# The image's server is built with protected mode off, Debian's with it on: off unless a file or an option speaks of it.
+_REDIS_SERVER = """#!/bin/sh
+said() {
+	for word in "$@"; do
+		case "$word" in --protected-mode*) return 0 ;; esac
+		if [ -f "$word" ] && grep -Eqi '^[[:space:]]*protected-mode' "$word"; then return 0; fi
+	done
+	return 1
+}
+case "$1" in -v|--version|-h|--help) ;; *) said "$@" || set -- "$@" --protected-mode no ;; esac
+exec "$(PATH="${PATH#*:}" command -v redis-server)" "$@"
+"""
+
 _ZOOKEEPER_ENTRYPOINT = """#!/bin/bash
 set -e
 mkdir -p "$ZOO_CONF_DIR" "$ZOO_DATA_DIR" "$ZOO_DATA_LOG_DIR" "$ZOO_LOG_DIR"
@@ -151,7 +164,7 @@ TABLE: tuple[Image, ...] = (
         entrypoint=("docker-entrypoint.sh",),
         cmd=("redis-server",),
         workdir="/data",
-        scripts={"docker-entrypoint.sh": _REDIS_ENTRYPOINT},
+        scripts={"docker-entrypoint.sh": _REDIS_ENTRYPOINT, "redis-server": _REDIS_SERVER},
     ),
     Image(
         "zookeeper:*",

@@ -50,5 +50,5 @@ class Prober:
         async def ask() -> tuple[bool, str]:
             return await probes.check(spec[kind], spec, address, process)
 
-        task = asyncio.create_task(probes.follow(spec[kind], ask, told))
+        task = asyncio.create_task(probes.follow(spec[kind], ask, told, impatient=kind == "readinessProbe"))
         self._tasks.setdefault(spec["name"], []).append(task)

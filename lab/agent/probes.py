@@ -51,16 +51,21 @@ async def check(probe: Json, spec: Json, address: str, process: Process) -> tupl
         return False, str(error)
 
 
-async def follow(probe: Json, ask: Callable[[], Awaitable[tuple[bool, str]]], told: Callable[[bool, str], None]) -> None:
-    """Check for ever; *told* hears of each verdict that is new, and of each repeated failure that has passed the threshold."""
+async def follow(
+    probe: Json, ask: Callable[[], Awaitable[tuple[bool, str]]], told: Callable[[bool, str], None], *, impatient: bool = False
+) -> None:
+    """Check for ever; *told* hears of each verdict that is new, and of each repeated failure that has passed the threshold.
+
+    An *impatient* one looks every second until the first success, where no harm is done by asking.
+    """
     await asyncio.sleep(probe.get("initialDelaySeconds", 0))
-    count = tally(probe)
+    count, period = tally(probe), probe.get("periodSeconds", 10)
     while True:
         ok, said = await ask()
         before, count = count.verdict, count.note(ok)
         if count.verdict is not None and (count.verdict is not before or (not ok and count.same % count.failures_needed == 0)):
             told(count.verdict, said)
-        await asyncio.sleep(probe.get("periodSeconds", 10))
+        await asyncio.sleep(min(period, 1) if impatient and not count.verdict else period)
 
 
 async def _check(probe: Json, spec: Json, address: str, process: Process, within: float) -> tuple[bool, str]:

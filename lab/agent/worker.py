@@ -31,6 +31,7 @@ from lab.agent.state import Json, PodState, Running, Terminated, spec_of
 from lab.agent.volumes import Store, Volumes
 
 RETRY = 0.3
+WORTH_TELLING = 5.0  # seconds: an attachment takes a moment, and that is no trouble
 FORCED_GRACE = 1
 
 _log = logging.getLogger(__name__)
@@ -195,9 +196,10 @@ class Worker:
             self._volumes = self._volumes or Volumes(self._around.store(self._folder / "volumes"), place)
             await self._volumes.prepare()
         except (Blocked, ConfigError) as error:
-            if self.state.blocked != str(error):
+            if time.time() - self.state.seen > WORTH_TELLING:
                 self._around.events.tell(self.pod, "FailedMount", str(error), warning=True)
             self.state = replace(self.state, blocked=str(error))
+            self._news.set()
             await asyncio.sleep(RETRY)
             return
         self.state = replace(self.state, prepared=True, blocked="")
