@@ -1,4 +1,4 @@
-"""Part of the stand-in `aws` plugin: `aws:ec2/networkInterface:NetworkInterface`, after terraform-provider-aws's vpc_network_interface.go."""
+"""Part of the stand-in `aws` plugin: `aws:ec2/networkInterface:NetworkInterface`, after the real one's vpc_network_interface.go."""
 
 from __future__ import annotations
 
