@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,7 +16,7 @@ from reconciler.errors import ProviderError
 from reconciler.model.environment import Sessions
 from reconciler.model.frame import parse
 from reconciler.model.session import Session
-from runner import alive, frames
+from runner import alive, descent, frames
 from runner.place import MOUNTS, SESSION, WORK
 
 BIRTH = 60.0  # seconds from a session's folder to its process; after that there is none
@@ -35,7 +34,6 @@ class DirectoryRunner:
         self._folder = folder
         self._settings = settings
         self._secret = secret
-        self._children: list[subprocess.Popen[bytes]] = []
 
     def start(self, session: Session) -> None:
         root = self._folder / session.name
@@ -54,25 +52,24 @@ class DirectoryRunner:
             SESSION: session.work.text(),
         }
         with (root / "log").open("wb") as log:
-            child = subprocess.Popen(
-                [sys.executable, "-m", "runner.local"],
+            # Through a shell that does not wait: the session is no child of ours, and goes on when we end.
+            subprocess.run(
+                ["/bin/sh", "-c", 'exec "$@" &', "sh", sys.executable, "-m", "runner.local"],
                 env=environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
                 cwd=root,
+                check=True,
             )
-        self._children.append(child)
 
     def look(self, sessions: Sequence[Session]) -> Mapping[str, Sight]:
-        self._children = [child for child in self._children if child.poll() is None]
         return {session.name: self._look(self._folder / session.name, session.frames) for session in sessions}
 
     def stop(self, name: str) -> None:
         root = self._folder / name
-        if self._alive(root):
-            os.killpg(int((root / "process").read_text(encoding="utf-8")), signal.SIGTERM)
+        descent.end(WORK, str(root))
         shutil.rmtree(root, ignore_errors=True)
 
     def strays(self, known: frozenset[str]) -> tuple[str, ...]:
@@ -93,6 +90,8 @@ class DirectoryRunner:
             return Sight("running" if running else "absent", tuple(told))
         if not ended and not (root / "process").exists() and time.time() - root.stat().st_mtime < BIRTH:
             return Sight("pending", reason="its process begins")
+        if not ended:
+            descent.end(WORK, str(root))  # it was killed: what it began must not run on beside the next session
         last = "" if ended == "0" else next(reversed([line for line in self._tail(root) if line]), "")
         return Sight("succeeded" if ended == "0" else "failed", tuple(told), reason=last)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 
 from runner import alive, clone, frames, git, session
@@ -19,6 +20,8 @@ def main() -> int:
         except (git.GitError, OSError, ValueError) as error:
             code = 1
             frames.append(place.frames, "end", code=code, message=f"the session cannot begin: {error}")
+        finally:
+            shutil.rmtree(place.mounts, ignore_errors=True)  # secrets are not kept longer than they are needed
         (place.root / "exit").write_text(str(code), encoding="utf-8")
     return code
 

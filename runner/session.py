@@ -4,28 +4,34 @@ from __future__ import annotations
 
 import os
 import shlex
+import signal
 import sys
 import time
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import ansible_runner
 from ansible_runner.exceptions import AnsibleRunnerException
 
 from reconciler.model.work import Work, WorkLayer
-from runner import alive, frames, inventory, ssh
+from runner import alive, descent, frames, inventory, ssh
 from runner.place import SESSION, Place, here
 
+TERMINATED = 143
 TIMED_OUT = 254
 UNREPORTED = 253
 SPARE = 0.1  # of the deadline, at most LONGEST_SPARE seconds: for the last frames to be read before Kubernetes ends the Pod
 LONGEST_SPARE = 60.0
+_MARK = "RECONCILER_PLAYBOOK"
 
 
 def main() -> int:
     """The exit code of the first layer that failed, else 0."""
     started = time.monotonic()
     place = here()
+    signal.signal(signal.SIGTERM, _terminated)
     with alive.hold(place.alive):
         work = place.work()
         try:
@@ -34,6 +40,15 @@ def main() -> int:
             code, why = 1, f"Ansible cannot be run: {error}"
         frames.append(place.frames, "end", code=code, message=why)
     return code
+
+
+def _terminated(_signal: int, _frame: object) -> NoReturn:
+    """Kubernetes wants the Pod gone: unwind, so that what Ansible began is ended."""
+    sys.exit(TERMINATED)
+
+
+def _never() -> bool:
+    return False
 
 
 def run(place: Place, work: Work, started: float) -> tuple[int, str]:
@@ -53,19 +68,23 @@ def _run(place: Place, work: Work, layer: WorkLayer, connection: Mapping[str, st
     left = until - time.monotonic()
     if left <= 0:
         return TIMED_OUT, _late(work, layer)
-    own = place.root / "ansible" / f"layer{layer.index}"
+    own, mark = place.root / "ansible" / f"layer{layer.index}", uuid.uuid4().hex
     own.mkdir(parents=True, exist_ok=True)
-    done = ansible_runner.run(
-        private_data_dir=str(own),
-        project_dir=str(place.layer(layer.index)),
-        playbook=layer.playbook,
-        limit=f"@{place.limit}",
-        verbosity=work.verbosity or None,
-        cmdline=shlex.join(work.passthrough) or None,
-        envvars={**_settings(place, work, layer), **connection},
-        timeout=max(1, int(left)),
-        suppress_env_files=True,
-    )
+    try:
+        done = ansible_runner.run(
+            private_data_dir=str(own),
+            project_dir=str(place.layer(layer.index)),
+            playbook=layer.playbook,
+            limit=f"@{place.limit}",
+            verbosity=work.verbosity or None,
+            cmdline=shlex.join(work.passthrough) or None,
+            envvars={**_settings(place, work, layer), **connection, _MARK: mark},
+            timeout=max(1, int(left)),
+            suppress_env_files=True,
+            cancel_callback=_never,  # else ansible_runner takes the signals for itself
+        )
+    finally:
+        descent.end(_MARK, mark)  # a playbook that was broken off leaves workers, which would go on beside the next session
     if done.status == "timeout":
         return TIMED_OUT, _late(work, layer)
     if done.rc:

@@ -12,32 +12,40 @@ from pathlib import Path
 
 from runner.place import Place
 
+_SHORT = 60
 _KEYS = ("ssh-privatekey", "id_ed25519", "id_ecdsa", "id_rsa", "key")
 
 
 @contextmanager
 def prepared(place: Place, user: str) -> Iterator[dict[str, str]]:
     """Ansible's settings for ssh. Without known hosts, a host's key is taken on first sight, and held to for the session."""
-    # A socket's path has about a hundred characters: the session's own folder may lie too deep.
-    control = Path(tempfile.mkdtemp(prefix="ssh-"))
-    private = control / "key"
+    folder = place.root / "ssh"
+    folder.mkdir(mode=0o700, exist_ok=True)
     key = place.mounted("ssh", *_KEYS) or place.mounted("ssh")
+    # A socket's path has about a hundred characters: the session's own folder may lie too deep.
+    sockets = folder if len(str(folder)) <= _SHORT else Path(tempfile.mkdtemp(prefix="ssh-"))
     settings = {
-        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(control / "cp"),
-        "ANSIBLE_SSH_COMMON_ARGS": shlex.join(_host_key_options(place, control)),
+        "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
+        "ANSIBLE_SSH_COMMON_ARGS": shlex.join(_host_key_options(place, folder)),
         "ANSIBLE_TIMEOUT": "20",
     }
     if user:
         settings["ANSIBLE_REMOTE_USER"] = user
     if key is not None:
-        private.touch(mode=0o600)
-        private.write_bytes(key.read_bytes().rstrip(b"\n") + b"\n")
-        settings["ANSIBLE_PRIVATE_KEY_FILE"] = str(private)
+        settings["ANSIBLE_PRIVATE_KEY_FILE"] = str(_private(folder / "key", key))
     try:
         yield settings
     finally:
-        _hang_up(control / "cp")
-        shutil.rmtree(control, ignore_errors=True)
+        _hang_up(sockets)
+        shutil.rmtree(sockets, ignore_errors=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _private(path: Path, key: Path) -> Path:
+    """A copy that ssh accepts: nobody else may read it, and its last line ends."""
+    path.touch(mode=0o600)
+    path.write_bytes(key.read_bytes().rstrip(b"\n") + b"\n")
+    return path
 
 
 def _host_key_options(place: Place, folder: Path) -> list[str]:
@@ -53,5 +61,5 @@ def _host_key_options(place: Place, folder: Path) -> list[str]:
 
 def _hang_up(sockets: Path) -> None:
     """End the masters that ControlPersist keeps: nothing of a session outlives it."""
-    for socket in sockets.iterdir() if sockets.is_dir() else ():
+    for socket in [path for path in sockets.iterdir() if path.is_socket()] if sockets.is_dir() else []:
         subprocess.run(["ssh", "-O", "exit", "-o", f"ControlPath={socket}", "session"], capture_output=True, timeout=10, check=False)
