@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from providers import sqlite
-from providers.memory_records import MemoryRecords
+from providers.memory.records import MemoryRecords
 from providers.sqlite import SqliteRecords
 from reconciler.components.ports import Records
 from reconciler.errors import ProviderError, UsageError

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from providers.memory_records import MemoryRecords
+from providers.memory.records import MemoryRecords
 from reconciler.components import state
 from reconciler.components.controller import Controller
 from reconciler.components.operator import PATIENCE
