@@ -73,7 +73,8 @@ def start(running: Layout, names: Sequence[str]) -> Hosts:
     known = [f"{host.address} {_furnish(host, public)}\n" for host in hosts]
     (folder / "known_hosts").write_text("".join(known))
     arguments = [f"{host.name}={host.address}" for host in hosts]
-    code = lifecycle.exec_(Path(running.dir), [sys.executable, "-m", "lab.hosts", "--dir", running.dir, *arguments])
+    command = ["env", f"PYTHONPATH={tool.root()}", sys.executable, "-P", "-m", "lab.hosts", "--dir", running.dir, *arguments]
+    code = lifecycle.exec_(Path(running.dir), command)
     if code:
         raise LabError(f"the hosts of the lab in {running.dir} did not start", hint=f"see {running.dir}/logs/sshd-*.log")
     return Hosts(hosts, folder / "id_ed25519", folder / "known_hosts")

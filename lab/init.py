@@ -119,7 +119,7 @@ def _judge(directory: Path) -> dict[str, str]:
 
 def _children(directory: Path, listeners: Listeners, outer_pid: int) -> Iterator[Child]:
     def python(module: str, *arguments: str) -> tuple[str, ...]:
-        return (sys.executable, "-m", module, *arguments)
+        return (sys.executable, "-P", "-m", module, *arguments)
 
     here = f"--dir={directory}"
     ports = [f"--{name.replace('_', '-')}={port}" for name, port in listeners.ports().items()]

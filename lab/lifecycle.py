@@ -62,8 +62,8 @@ def status(directory: Path) -> dict[str, Any]:
     """Where the lab is and how it is; the credentials are the judge's, who may read and change everything."""
     running = _running(directory)
     key, secret = access.read_credentials(Path(running.aws.credentials_file), "judge")
-    pids = namespace.members(running.pid)
     processes = json.loads((Path(running.dir) / "processes.json").read_text())
+    pids = namespace.members(running.pid)  # after the table: what it names was there
     return {
         "aws": {"endpoint": running.aws.endpoint, "region": running.region, "access_key_id": key, "secret_access_key": secret},
         "kubeconfig": running.kubernetes.kubeconfigs["judge"],
@@ -123,7 +123,7 @@ def _begin(directory: Path, lock: TextIO) -> None:
     _empty(directory)
     with (directory / "init.log").open("ab") as log:
         subprocess.run(
-            [sys.executable, "-m", namespace.MARK, "--dir", str(directory)],
+            [sys.executable, "-P", "-m", namespace.MARK, "--dir", str(directory)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

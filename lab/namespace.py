@@ -81,11 +81,16 @@ def is_alive(pid: int) -> bool:
 
 
 def members(init: int) -> dict[int, int]:
-    """Every process of *init*'s pid namespace: its number there → its number here. None while *init* is still in ours."""
+    """Every process of *init*'s pid namespace, and of those that its processes have made in it: its number there → its number here."""
     own = _link(init)
-    if own in ("", _link(os.getpid())):
+    if own in ("", _link(os.getpid())):  # not in a namespace of its own yet, or gone
         return {}
-    return {_inner(pid): pid for pid in _processes() if _link(pid) == own}
+    depth = len(_status(init).get("NSpid", ())) - 1
+    told = {pid: _status(pid) for pid in _processes()}
+    inside = {pid for pid in told if _link(pid) == own}
+    while below := {pid for pid, status in told.items() if pid not in inside and status.get("PPid", [0])[0] in inside}:
+        inside |= below
+    return {told[pid]["NSpid"][depth]: pid for pid in inside if len(told[pid].get("NSpid", ())) > depth}
 
 
 def _link(pid: int) -> str:
@@ -95,12 +100,14 @@ def _link(pid: int) -> str:
         return ""
 
 
-def _inner(pid: int) -> int:
+def _status(pid: int) -> dict[str, list[int]]:
+    """The parent of *pid*, and its numbers from this pid namespace inward; nothing where it is gone."""
     try:
-        status = Path(f"/proc/{pid}/status").read_text()
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
-        return 0
-    return next((int(line.split()[-1]) for line in status.splitlines() if line.startswith("NSpid:")), 0)
+        return {}
+    pairs = (line.split(":", 1) for line in lines)
+    return {name: [int(number) for number in numbers.split()] for name, numbers in pairs if name in ("PPid", "NSpid")}
 
 
 def entering(init: int, command: Iterable[str], *, directory: str) -> list[str]:
