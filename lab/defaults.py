@@ -22,7 +22,10 @@ def write(layout: Layout) -> None:
 
 
 def defaults(layout: Layout) -> dict[str, Any]:
-    """`spec`: fields of an Environment document; `process`: what the processes that act for it find in their environment."""
+    """`spec`: fields of an Environment document; `process`: what the processes that act for it find in their environment.
+
+    `path`: where they look for plugins before the user's own PATH, and for tools after it.
+    """
     role = layout.aws.profiles
     kubeconfig = layout.kubernetes.kubeconfigs
     own = Path(layout.dir) / "reconciler"
@@ -49,5 +52,5 @@ def defaults(layout: Layout) -> dict[str, Any]:
             "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "1",
             "PULUMI_HOME": f"{own}/pulumi",
         },
-        "path": [layout.plugins, layout.tools],
+        "path": {"first": [layout.plugins], "last": [layout.tools] if layout.tools else []},
     }

@@ -167,10 +167,9 @@ class Home:
     def engine(self) -> Pulumi:
         from providers import pulumi  # noqa: PLC0415 - half a second
 
-        own = {"PATH": os.pathsep.join((*self.here.path, os.environ.get("PATH", "")))}
-        os.environ["PATH"] = own["PATH"]  # the Automation API looks for its command in this process's own
+        os.environ["PATH"] = self.here.path  # the Automation API looks for its command in this process's own
         settings = pulumi.Settings(
-            self.backend, self.here.folder / "work", pulumi.process_environment(self.leases.token, own), self.environment.engine.parallel
+            self.backend, self.here.folder / "work", pulumi.process_environment(self.leases.token), self.environment.engine.parallel
         )
         return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
 

@@ -71,7 +71,19 @@ def _compared(resource: Resource, live: Observation, observed: Observed, context
     action, reason = _judge(resource, fields, kind, observed)
     if action in {"keep", "update"} and _unknown_to_engine(resource, context):
         action, reason = "adopt", "live with our marks, unknown to the engine"
-    return replace(_change(resource, action, reason, fields), live_id=live.live_id)
+    return replace(_change(resource, action, reason, fields), live_id=live.live_id, impact=_impact(resource, fields))
+
+
+def _impact(resource: Resource, fields: tuple[FieldChange, ...]) -> str:
+    """What a change does to those who run: a set whose Pod template differs restarts its Pods, the last first."""
+    spec = resource.fields.get("spec")
+    if not resource.id.name.startswith("StatefulSet/") or not isinstance(spec, Mapping):
+        return ""
+    if not any(compare.names(change.path)[:2] == ("spec", "template") for change in fields):
+        return ""
+    name, replicas = resource.id.name.rpartition("/")[2], spec.get("replicas")
+    pods = [f"{name}-{n}" for n in reversed(range(replicas if isinstance(replicas, int) else 0))]
+    return f"restarts {', '.join(pods)}" if pods else ""
 
 
 def _judge(resource: Resource, fields: tuple[FieldChange, ...], kind: Kind, observed: Observed) -> tuple[Action, str]:
@@ -100,7 +112,7 @@ def _differing(resource: Resource, fields: tuple[FieldChange, ...]) -> str:
     names = sorted({compare.names(change.path)[0] for change in fields})
     if resource.id.kind == "kubernetes" or len(names) > 2:  # noqa: PLR2004 - more than two names are no headline
         return "declared fields differ"
-    return f"{' and '.join(names)} {'differs' if len(names) == 1 else 'differ'}"
+    return f"{' and '.join(names)} {'differ' if len(names) > 1 or names[0].endswith('s') else 'differs'}"
 
 
 def _unknown_to_engine(resource: Resource, context: Context) -> bool:

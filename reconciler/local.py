@@ -22,7 +22,13 @@ class Local:
     folder: Path
     spec: Mapping[str, Any] = field(default_factory=dict)
     process: Mapping[str, str] = field(default_factory=dict)
-    path: tuple[str, ...] = ()
+    first: tuple[str, ...] = ()  # before this process's own PATH
+    last: tuple[str, ...] = ()  # after it
+
+    @property
+    def path(self) -> str:
+        """PATH of the processes that act for the environment."""
+        return os.pathsep.join((*self.first, os.environ.get("PATH", os.defpath), *self.last))
 
 
 def read(environment: str) -> Local:
@@ -34,7 +40,7 @@ def read(environment: str) -> Local:
         return Local(folder)
     except ValueError as error:
         raise errors.UsageError(f"{folder / DEFAULTS} cannot be read: {error}", hint="bring the lab up again") from error
-    return Local(folder, document["spec"], document["process"], tuple(document["path"]))
+    return Local(folder, document["spec"], document["process"], tuple(document["path"]["first"]), tuple(document["path"]["last"]))
 
 
 def settled(environment: Environment, here: Local) -> Environment:

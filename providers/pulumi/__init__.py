@@ -190,14 +190,13 @@ def _unraisable_kept_quiet() -> Iterator[None]:
     yield
 
 
-def process_environment(token: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """What the engine's process is started with, beside its own *extra*: *token* lets a take-over find it and its plugins."""
+def process_environment(token: str) -> dict[str, str]:
+    """What the engine's process finds in its environment beside our own: *token* lets a take-over find it and its plugins."""
     return {
         "PULUMI_SKIP_UPDATE_CHECK": "1",
         "PULUMI_K8S_ENABLE_PATCH_FORCE": "true",
         "PULUMI_CONFIG_PASSPHRASE": os.environ.get("PULUMI_CONFIG_PASSPHRASE", ""),
         "RECONCILE_RUN": token,
-        **extra,
     }
 
 
