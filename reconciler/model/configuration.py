@@ -1,10 +1,11 @@
 """The Configuration and Source documents: which Ansible layers, in which order, and where they are cloned from."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Self
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from reconciler.model import cloneurl
 from reconciler.model.document import Named, NotEmpty, Part, Positive, SecretRef, Text
 from reconciler.model.environment import Window
 
@@ -29,9 +30,22 @@ def _playbook(path: str) -> str:
     return path
 
 
+def _branch(name: str) -> str:
+    """By git's own rules, https://git-scm.com/docs/git-check-ref-format."""
+    if name.startswith(("-", "/")) or name.endswith(("/", ".", ".lock")) or re.search(r"[\x00-\x20\x7f~^:?*\[\\]|\.\.|@\{|//", name):
+        raise ValueError("is no name of a branch")
+    return name
+
+
+def _commit(name: str) -> str:
+    if not re.fullmatch(r"[0-9a-f]{40}|[0-9a-f]{64}", name):
+        raise ValueError("must be a whole commit hash: 40 of 0-9 and a-f (a branch goes into branch)")
+    return name
+
+
 CloneUrl = Annotated[Text, AfterValidator(_clone_url)]
-Branch = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_./+@-]*$")]
-Commit = Annotated[str, Field(pattern=r"^([0-9a-f]{40}|[0-9a-f]{64})$")]
+Branch = Annotated[Text, AfterValidator(_branch)]
+Commit = Annotated[str, AfterValidator(_commit)]
 
 
 class Checkout(Part):
@@ -42,6 +56,10 @@ class Checkout(Part):
     source: Annotated[Text | None, Field(validate_default=True)] = None
     branch: Branch | None = None
     commit: Annotated[Commit | None, Field(validate_default=True)] = None
+
+    def rooted(self, base_url: str) -> Self:
+        """With an absolute URL; ValueError where *base_url* does not lead there."""
+        return self.model_copy(update={"clone_url": cloneurl.resolve(base_url, self.clone_url)}) if self.clone_url else self
 
     @field_validator("source")
     @classmethod

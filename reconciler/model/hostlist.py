@@ -97,10 +97,9 @@ class HostList:
     @classmethod
     def __get_pydantic_core_schema__(cls, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         texts = core_schema.list_schema(core_schema.no_info_plain_validator_function(_read), min_length=1)
-        lists = core_schema.no_info_after_validator_function(lambda ranges: cls(tuple(ranges)), texts)
-        return core_schema.union_schema(
-            [core_schema.is_instance_schema(cls), lists],
-            mode="left_to_right",
+        return core_schema.no_info_wrap_validator_function(
+            lambda value, handler: value if isinstance(value, cls) else cls(tuple(handler(value))),
+            texts,
             serialization=core_schema.plain_serializer_function_ser_schema(lambda hosts: [range_.text for range_ in hosts.ranges]),
         )
 

@@ -1,0 +1,101 @@
+"""What service types say of their services: whether each is as its type needs it, who its members are, what they declare."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from reconciler.documents import Draft, validate
+from reconciler.explain import explain, nearest
+from reconciler.model.origin import Fault
+
+if TYPE_CHECKING:
+    from reconciler.kinds import ServiceType
+    from reconciler.model.environment import Environment
+    from reconciler.model.service import Service
+    from reconciler.reference import Commons
+
+LONGEST_SET = 52  # a StatefulSet's name and an 11-character hash make a label: https://github.com/kubernetes/kubernetes/issues/64023
+LONGEST_LABEL = 63
+
+
+def complete(service: Service, environment: Environment, type_: ServiceType) -> Service:
+    """*service* with what its document leaves to its type and its environment."""
+    left = {"version": type_.versions[:1], "zones": (environment.zones,), "namespace": (environment.kubernetes.namespace,)}
+    return service.model_copy(update={name: default[0] for name, default in left.items() if default and not getattr(service, name)})
+
+
+def faults(commons: Commons, environment: Environment | None, types: Mapping[str, ServiceType]) -> Iterator[Fault]:
+    """Every fault of a service that its type or its environment finds."""
+    owners: dict[str, Draft] = {}
+    for draft in commons.sound("Service", "type"):
+        type_ = types.get(draft.noun.type)
+        if not type_:
+            yield draft.fault(f"there is no service type {draft.noun.type}", nearest(draft.noun.type, types), "spec", "type")
+            continue
+        yield from _typed(draft, type_)
+        if environment:
+            draft.noun = complete(draft.noun, environment, type_)
+            yield from _placed(draft, environment)
+            yield from _checked(draft, environment, type_)
+            yield from _named(draft, environment, type_, owners)
+
+
+def _typed(draft: Draft, type_: ServiceType) -> Iterator[Fault]:
+    service = draft.noun
+    _, faulty, errors = validate(type_.options, service.options)
+    yield from explain(draft.place, ("spec", "options"), type_.options, errors)
+    if faulty or errors:
+        draft.faulty |= {"options"}
+    if type_.versions and service.version and service.version not in type_.versions:
+        known = ", ".join(type_.versions)
+        yield draft.fault(f"{type_.name} has no version {service.version}", f"there are {known}", "spec", "version")
+        draft.faulty |= {"version"}
+    if not service.name[:1].isalpha():
+        yield draft.fault(f"the service {service.name} must begin with a letter, as a Kubernetes Service does", "", "metadata", "name")
+
+
+def _placed(draft: Draft, environment: Environment) -> Iterator[Fault]:
+    service = draft.noun
+    for index, zone in enumerate(service.zones):
+        if zone not in environment.zones:
+            hint = nearest(zone, environment.zones)
+            yield draft.fault(f"the environment has no zone {zone}", hint, "spec", "zones", index)
+            draft.faulty |= {"zones"}
+        elif service.addresses != "none" and zone not in environment.aws.subnets:
+            hint = "name it in aws.subnets of the environment"
+            yield draft.fault(f"addresses {service.addresses} need a subnet in {zone}", hint, "spec", "addresses")
+            draft.faulty |= {"addresses"}
+
+
+def _checked(draft: Draft, environment: Environment, type_: ServiceType) -> Iterator[Fault]:
+    """What the type itself finds, as long as what it looks at is whole."""
+    if draft.faulty & {"options", "zones", "replicas", "version"}:
+        return
+    for path, message, hint in type_.check(draft.noun, environment):
+        steps = tuple(path.split("."))
+        if steps[0] not in draft.faulty:
+            yield draft.fault(message, hint, "spec", *steps)
+
+
+def _named(draft: Draft, environment: Environment, type_: ServiceType, owners: dict[str, Draft]) -> Iterator[Fault]:
+    if draft.faulty & {"options", "zones", "replicas"}:
+        return
+    members = type_.members(draft.noun, environment)
+    sets = {member.set_name for member in members}
+    if any(len(name) > LONGEST_SET for name in sets) or any(len(member.name) > LONGEST_LABEL for member in members):
+        longest = max(map(len, sets)) - len(draft.name)
+        yield draft.fault(
+            f"the name {draft.name} is too long for a StatefulSet and its Pods",
+            f"{LONGEST_SET - longest} characters at most",
+            "metadata",
+            "name",
+        )
+    for name in _taken(draft, (member.name for member in members), owners):
+        other = owners[name]
+        yield draft.fault(f"its member {name} is one of {other.name} too ({other.origin})", "rename one of them", "metadata", "name")
+
+
+def _taken(draft: Draft, names: Iterable[str], owners: dict[str, Draft]) -> list[str]:
+    """Members that another service has, those of a service of the same name left out: that is a fault of its own."""
+    return [name for name in names if owners.setdefault(name, draft).name != draft.name]
