@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from reconciler import documents, membership, reference
@@ -11,7 +11,7 @@ from reconciler.model import cloneurl
 from reconciler.model.desired import Desired
 from reconciler.model.origin import Fault, Origin
 from reconciler.reference import Commons
-from reconciler.resources import cloud, kubernetes
+from reconciler.resources import shared
 
 if TYPE_CHECKING:
     from reconciler.documents import Draft
@@ -21,21 +21,28 @@ if TYPE_CHECKING:
     from reconciler.model.environment import Environment
     from reconciler.model.origin import Revision
     from reconciler.model.resource import Resource
-    from reconciler.model.service import Service
 
 FOLDER = "specs"
 RESERVED = "schema"
 
 
-def load(texts: Mapping[str, bytes], revision: Revision, types: Mapping[str, ServiceType], *, base_url: str = "") -> Desired:
+def load(
+    texts: Mapping[str, bytes],
+    revision: Revision,
+    types: Mapping[str, ServiceType],
+    *,
+    base_url: str = "",
+    settle: Callable[[Environment], Environment] = lambda declared: declared,
+) -> Desired:
     """The desired state of `revision.environment`.
 
     *texts* are its files by their path in the repository; relative clone URLs are taken from *base_url*, where the repository itself lies.
+    *settle* fills what the Environment leaves to the machine that it is used on.
     """
     faults: list[Fault] = []
     commons = _read(texts, faults)
     faults += _about_environment(commons, revision.environment)
-    environment: Environment | None = next((draft.noun for draft in commons.of("Environment")), None)
+    environment = next((settle(draft.noun) for draft in commons.of("Environment")), None)
     faults += reference.faults(commons)
     faults += membership.faults(commons, environment, types)
     faults += _rooted(commons, base_url)
@@ -114,7 +121,7 @@ def _declared(
     """Everything that services of sound files declare, and what they share; faults where it does not fit together."""
     troubled = {fault.origin.path for fault in faults}
     sound = [draft for draft in commons.sound("Service") if draft.noun.type in types and draft.place.path not in troubled]
-    declared = {resource.id: resource for resource in shared(environment, [draft.noun for draft in sound])}
+    declared = {resource.id: resource for resource in shared.shared(environment, [draft.noun for draft in sound])}
     objects: dict[str, Draft] = {}
     for draft in sound:
         for resource in types[draft.noun.type].resources(draft.noun, environment):
@@ -131,17 +138,6 @@ def _declared(
 def _unmet(resource: Resource, declared: Mapping[ResourceId, Resource]) -> Iterator[Fault]:
     for need in sorted(need for need in resource.needs if need not in declared):
         yield Fault(resource.origin, f"{resource.id} needs {need}, which nothing declares")
-
-
-def shared(environment: Environment, services: list[Service]) -> Iterator[Resource]:
-    """What services of the environment have in common; its stack is the environment's own."""
-    namespaces = {environment.kubernetes.namespace, *(service.namespace for service in services)} - {"default"}
-    for name in sorted(namespaces):
-        yield kubernetes.namespace(environment, name)
-    if services:
-        yield cloud.hosted_zone(environment)
-    if any(service.volumes for service in services):
-        yield kubernetes.storage_class(environment)
 
 
 def _desired(commons: Commons, environment: Environment, resources: Mapping[ResourceId, Resource], revision: Revision) -> Desired:

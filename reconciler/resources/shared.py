@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
@@ -13,8 +13,10 @@ from reconciler.resources import cloud, kubernetes
 _GIVEN = "default"  # every cluster has it, and nobody may declare or delete it
 
 
-def shared(environment: Environment, services: Iterable[Service]) -> tuple[Resource, ...]:
-    """The resources of the stack `-`."""
+def shared(environment: Environment, services: Sequence[Service]) -> tuple[Resource, ...]:
+    """The resources of the stack `-`; an environment without services has none."""
+    if not services:
+        return ()
     names = {environment.kubernetes.namespace, *(service.namespace for service in services)} - {_GIVEN, ""}
     namespaces = (kubernetes.namespace(environment, name) for name in sorted(names))
     return (cloud.hosted_zone(environment), kubernetes.storage_class(environment), *namespaces)
