@@ -44,7 +44,7 @@ THROTTLES = frozenset(
     }
 )
 _CONFIG = Config(
-    retries={"mode": "adaptive", "total_max_attempts": 5},
+    retries={"mode": "adaptive", "total_max_attempts": 3},
     connect_timeout=5,
     read_timeout=60,
     max_pool_connections=16,
@@ -92,6 +92,13 @@ class Aws:
         self._permit(service, operation)
         return self._patiently(service, operation, getattr(self._client(service), operation), **arguments)
 
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        with self._lock:
+            for client in self._clients.values():
+                client.close()
+            self._clients.clear()
+
     def _permit(self, service: str, operation: str) -> None:
         if self.reads_only and not operation.startswith(READS):
             raise errors.ProviderError(
@@ -119,7 +126,7 @@ class Aws:
             answer: Payload = send()
         except exceptions.ClientError as error:
             return _refusal(f"{service} {operation}", error)
-        except (exceptions.HTTPClientError, exceptions.IncompleteReadError, ResponseParserError) as error:
+        except (exceptions.HTTPClientError, exceptions.ConnectionError, exceptions.IncompleteReadError, ResponseParserError) as error:
             message = f"AWS could not be reached for {service} {operation} in {self.region}: {_brief(error)}"
             return errors.TransientError(message, hint="see whether the network and `aws.endpoint` are right", code=type(error).__name__)
         except exceptions.BotoCoreError as error:

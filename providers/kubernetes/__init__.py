@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping
-from functools import cached_property
 from typing import Any
 
 from providers.kubernetes import kubeconfig as kubeconfigs
@@ -23,11 +23,23 @@ class Kubernetes:
 
     def __init__(self, kubeconfig: str = "", context: str = "", *, patience: float = PATIENCE) -> None:
         self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
+        self._made: Transport | None = None
+        self._lock = threading.Lock()
 
-    @cached_property
+    @property
     def _transport(self) -> Transport:
-        """Made when first used: who only asks for `--help` needs no kubeconfig."""
-        return Transport(kubeconfigs.load(self.kubeconfig, self.context), self.patience)
+        """Made when first used: a pass that needs no cluster needs no kubeconfig."""
+        with self._lock:
+            if self._made is None:
+                self._made = Transport(kubeconfigs.load(self.kubeconfig, self.context), self.patience)
+            return self._made
+
+    def close(self) -> None:
+        """Close the connections; the next use opens new ones."""
+        with self._lock:
+            made, self._made = self._made, None
+        if made:
+            made.close()
 
     def list(self, kind: ObjectKind, *, namespace: str = "", selector: str = "") -> Iterator[Payload]:
         """Every object once, a chunk in memory. When the server's snapshot expires between chunks, the list begins anew unseen."""

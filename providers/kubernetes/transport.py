@@ -58,6 +58,9 @@ class Transport:
         except (ConfigError, OSError, ValueError) as error:
             raise errors.UsageError(f"the credentials for {self.server} cannot be used: {error}", hint=HINT) from error
 
+    def close(self) -> None:
+        self._http.close()
+
     def send(self, verb: str, target: Target, *, tolerate: Collection[int] = (), **request: Any) -> httpx2.Response:
         """The server's answer: a success, or one of the statuses to *tolerate*."""
         deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE

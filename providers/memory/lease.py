@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass, field
+from typing import Self
 
 from reconciler import errors
 
@@ -50,6 +51,12 @@ class MemoryLease:
     @property
     def lost(self) -> bool:
         return self.table.holders.get(self.name) is not self
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *failure: object) -> None:
+        self.release()
 
     def release(self) -> None:
         if not self.lost:
