@@ -101,7 +101,8 @@ def _specify(draft: Draft, spec: dict[str, Any], metadata: Mapping[str, Any]) ->
     if part:
         fields: dict[str, Any] = {key: value for key in ("labels", "annotations") if isinstance(value := metadata.get(key), dict)}
         fields |= part.__dict__
-        draft.noun = noun.model_construct(name=draft.name, origin=draft.origin, **fields).placed(draft.place)
+        given = part.model_fields_set | {"name", "origin"}
+        draft.noun = noun.model_construct(given, name=draft.name, origin=draft.origin, **fields).placed(draft.place)
     yield from explain(draft.place, ("spec",), model, errors)
     yield from notyet.refuse(draft.kind, spec, draft.place)
 

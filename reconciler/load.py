@@ -9,7 +9,9 @@ from reconciler import documents, membership, reference
 from reconciler.errors import SpecError
 from reconciler.model import cloneurl
 from reconciler.model.desired import Desired
+from reconciler.model.environment import Environment
 from reconciler.model.origin import Fault, Origin
+from reconciler.model.text import Unreadable
 from reconciler.reference import Commons
 from reconciler.resources import shared
 
@@ -18,7 +20,6 @@ if TYPE_CHECKING:
     from reconciler.kinds import ServiceType
     from reconciler.model.address import ResourceId
     from reconciler.model.configuration import Configuration
-    from reconciler.model.environment import Environment
     from reconciler.model.origin import Revision
     from reconciler.model.resource import Resource
 
@@ -36,7 +37,8 @@ def load(
 ) -> Desired:
     """The desired state of `revision.environment`.
 
-    *texts* are its files by their path in the repository; relative clone URLs are taken from *base_url*, where the repository itself lies.
+    *texts* are its files by their path in the repository; relative clone URLs are taken from *base_url*, where the repository itself
+    lies. *settle* fills what an environment leaves to the machine that it is loaded on.
     *settle* fills what the Environment leaves to the machine that it is used on.
     """
     faults: list[Fault] = []
@@ -55,16 +57,17 @@ def load(
 def _read(texts: Mapping[str, bytes], faults: list[Fault]) -> Commons:
     drafts: dict[str, list[Draft]] = {kind: [] for kind in documents.KINDS}
     lost: list[bytes] = []
-    for path in sorted(texts):
-        if path.endswith(".yml"):
-            faults.append(Fault(Origin(path), "files are read if they end in .yaml", "rename it"))
-        if not path.endswith(".yaml"):
-            continue
-        reading = documents.read(path, texts[path])
-        faults += reading.faults
-        lost += [reading.lost] if reading.lost else []
-        for draft in reading.drafts:
-            drafts[draft.kind].append(draft)
+    for path, text in sorted(texts.items()):
+        if isinstance(text, Unreadable):
+            faults.append(Fault(Origin(path), *text.decode().split(": ", maxsplit=1)))
+        elif path.endswith(".yml"):
+            faults.append(Fault(Origin(path), "only files that end in .yaml are read", "rename it"))
+        elif path.endswith(".yaml"):
+            reading = documents.read(path, text)
+            faults += reading.faults
+            lost += [reading.lost] if reading.lost else []
+            for draft in reading.drafts:
+                drafts[draft.kind].append(draft)
     return Commons(drafts, lost)
 
 

@@ -62,10 +62,6 @@ def _placed(draft: Draft, environment: Environment) -> Iterator[Fault]:
             hint = nearest(zone, environment.zones)
             yield draft.fault(f"the environment has no zone {zone}", hint, "spec", "zones", index)
             draft.faulty |= {"zones"}
-        elif service.addresses != "none" and zone not in environment.aws.subnets:
-            hint = "name it in aws.subnets of the environment"
-            yield draft.fault(f"addresses {service.addresses} need a subnet in {zone}", hint, "spec", "addresses")
-            draft.faulty |= {"addresses"}
 
 
 def _checked(draft: Draft, environment: Environment, type_: ServiceType) -> Iterator[Fault]:

@@ -39,8 +39,8 @@ class Place:
             value = node.value
             if isinstance(value, dict) and step in value:
                 name, node = value[step]
-            elif isinstance(value, list) and isinstance(step, int) and step < len(value):
-                name, node = None, value[step]
+            elif isinstance(value, list) and str(step).isdecimal() and int(step) < len(value):
+                name, node = None, value[int(step)]
             else:
                 return node, None
         return node, name
