@@ -21,6 +21,7 @@ from lab.agent.cloud import Cloud
 from lab.agent.control import Control
 from lab.agent.disks import Disks
 from lab.agent.events import Events
+from lab.agent.home import Surroundings
 from lab.agent.interfaces import Interfaces
 from lab.agent.network import Addresses
 from lab.agent.nodes import Node, Nodes
@@ -28,7 +29,6 @@ from lab.agent.roster import Roster
 from lab.agent.server import Server
 from lab.agent.starting import Machine
 from lab.agent.volumes import Store
-from lab.agent.worker import Surroundings
 
 SET_CHILD_SUBREAPER = 36
 
@@ -94,9 +94,9 @@ def _assemble(machine: Machine, api: Api) -> list[asyncio.Task[None]]:
 
     works = {
         "nodes": nodes.mirror.run(), "pods": roster.mirror.run(), "attachments": attachments.run(), "heartbeats": nodes.beat(),
-        "attacher": attacher.run(), "interfaces": interfaces.run(), "tokens": roster.refresh(),
+        "interfaces": interfaces.run(), "tokens": roster.refresh(),
         **{f"source-{number}": source.run() for number, source in enumerate(roster.sources)},
-        "logs": Server(machine.lab, roster).run(), "control": Control(machine.lab / "agent.sock", roster).run(),
+        "logs": Server(machine.lab, roster).run(), "control": Control(machine.lab, roster).run(),
     }  # fmt: skip
     return [asyncio.create_task(work, name=name) for name, work in works.items()]
 

@@ -54,10 +54,6 @@ class Attacher:
             task = self._tasks[name] = asyncio.create_task(self._follow(name))
             task.add_done_callback(lambda _: self._tasks.pop(name, None))
 
-    async def run(self) -> None:
-        """Nothing of its own to do: `changed` starts what is due."""
-        await asyncio.Event().wait()
-
     async def _follow(self, name: str) -> None:
         pause = FIRST_PAUSE
         while not _settled(self._latest[name]):

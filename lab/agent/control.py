@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +25,15 @@ NAME = "agent.sock"
 class Control:
     """Listens on a socket of the file system, which is reached from every network namespace."""
 
-    def __init__(self, path: Path, roster: Roster) -> None:
-        self._path = path
+    def __init__(self, lab: Path, roster: Roster) -> None:
+        self._lab = lab
         self._roster = roster
 
     async def run(self) -> None:
-        self._path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, self._path)
-        self._path.chmod(0o600)
+        with _short(self._lab) as path:
+            path.unlink(missing_ok=True)
+            server = await asyncio.start_unix_server(self._serve, path)
+            path.chmod(0o600)
         async with server:
             await server.serve_forever()
 
@@ -71,11 +75,21 @@ def node_up(lab: Path, node: str) -> None:
 
 
 def _ask(lab: Path, request: dict[str, str]) -> None:
-    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rwb") as stream:
+    with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rwb") as stream, _short(lab) as path:
         connection.settimeout(30)
-        connection.connect(str(lab / NAME))
+        connection.connect(str(path))
         stream.write(json.dumps(request).encode() + b"\n")
         stream.flush()
         answer = json.loads(stream.readline())
     if not answer["ok"]:
         raise ValueError(answer["error"])
+
+
+@contextmanager
+def _short(lab: Path) -> Iterator[Path]:
+    """The socket's path by way of a descriptor: the kernel takes no more than 107 bytes, and a lab may lie deep."""
+    folder = os.open(lab, os.O_PATH | os.O_DIRECTORY)
+    try:
+        yield Path(f"/proc/self/fd/{folder}/{NAME}")
+    finally:
+        os.close(folder)

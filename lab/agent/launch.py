@@ -110,7 +110,10 @@ def _open_way(paths: list[str]) -> None:
 def _become(plan: dict[str, Any]) -> None:
     if plan["uid"]:
         _open_way(plan["reach"])
-    Path(plan["workdir"]).mkdir(parents=True, exist_ok=True)
+    for place in (plan["workdir"], plan["environment"].get("HOME", "/")):
+        if not Path(place).exists():
+            Path(place).mkdir(parents=True)
+            os.chown(place, plan["uid"], plan["gid"])
     os.setgroups(plan["groups"])
     os.setgid(plan["gid"])
     os.setuid(plan["uid"])

@@ -89,7 +89,7 @@ async def open_sandbox(address: str, link: str) -> Sandbox:
             f"route add default via {GATEWAY}",
         ]
         await ip(inside, descriptor)
-    except NetworkError:
+    except BaseException:
         os.close(descriptor)
         raise
     return Sandbox(address, descriptor, link)

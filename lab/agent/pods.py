@@ -56,7 +56,7 @@ def decide(pod: Json, state: PodState, now: float, busy: AbstractSet[str] = froz
     """The steps that are due; *busy* are containers that a step is being taken for."""
     if not state.failure and not ending(pod) and (failure := overdue(pod, now)):
         return [Fail(failure)]
-    if ending(pod) or state.failure or finished(pod, state):
+    if is_over(pod, state):
         return list(_wind_down(pod, state, busy))
     if not state.prepared:
         return [Prepare()]
@@ -68,6 +68,11 @@ def wake(pod: Json, state: PodState) -> float | None:
     dues = [one.due for one in state.containers.values() if isinstance(one.state, Waiting) and one.due]
     limit = _deadline(pod)
     return min([*dues, *([limit] if limit and not state.failure else [])], default=None)
+
+
+def is_over(pod: Json, state: PodState) -> bool:
+    """Whether nothing of the Pod is to be started any more."""
+    return ending(pod) or state.failure is not None or finished(pod, state)
 
 
 def ending(pod: Json) -> bool:

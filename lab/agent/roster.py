@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from functools import partial
 
 from lab.agent.api import Mirror
+from lab.agent.home import Surroundings
 from lab.agent.nodes import Down, Node, Nodes
 from lab.agent.state import Json, fresh, resume
-from lab.agent.worker import Surroundings, Worker
+from lab.agent.worker import Worker
 
 RENEW = 300.0
 

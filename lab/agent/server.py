@@ -8,17 +8,15 @@ import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
-
-import h11
 
 from lab.agent import logs
 from lab.agent.roster import Roster
 from lab.agent.state import names
 
 PORT = 10250
-CHUNK = 64 * 1024
 
 _log = logging.getLogger(__name__)
 
@@ -26,7 +24,7 @@ _log = logging.getLogger(__name__)
 class Refusal(Exception):
     """An answer that is not a log."""
 
-    def __init__(self, status: int, message: str) -> None:
+    def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
         self.status = status
 
@@ -49,37 +47,35 @@ class Server:
             await server.serve_forever()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        connection = h11.Connection(h11.SERVER)
+        """One request a connection: there is nothing but GET, and an answer's end is that of the connection."""
         try:
-            request = await _request(reader, connection)
-            if request is None:
-                return
-            await self._respond(connection, request.target.decode(), writer)
-        except (OSError, ssl.SSLError, h11.ProtocolError) as error:
+            method, target, _ = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split(" ", 2)
+            await self._respond(method, target, writer)
+        except (OSError, ssl.SSLError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
             _log.info("a reader of logs went away: %s", error)
         finally:
             writer.close()
             with suppress(OSError, ssl.SSLError):
                 await writer.wait_closed()
 
-    async def _respond(self, connection: h11.Connection, target: str, writer: asyncio.StreamWriter) -> None:
+    async def _respond(self, method: str, target: str, writer: asyncio.StreamWriter) -> None:
         try:
-            body, status = self._log_of(target), 200
+            body, status = self._log_of(method, target), HTTPStatus.OK
         except Refusal as refusal:
             body, status = _text(f"{refusal}\n"), refusal.status
-        headers = [("Content-Type", "text/plain"), ("Transfer-Encoding", "chunked"), ("Connection", "close")]
-        writer.write(connection.send(h11.Response(status_code=status, headers=headers)) or b"")
+        head = [f"HTTP/1.1 {status.value} {status.phrase}", "Content-Type: text/plain", "Transfer-Encoding: chunked", "Connection: close"]
+        writer.write("\r\n".join([*head, "", ""]).encode())
         async for text in body:
-            writer.write(connection.send(h11.Data(data=text)) or b"")
+            writer.write(b"%x\r\n%s\r\n" % (len(text), text))
             await writer.drain()
-        writer.write(connection.send(h11.EndOfMessage()) or b"")
+        writer.write(b"0\r\n\r\n")
         await writer.drain()
 
-    def _log_of(self, target: str) -> AsyncIterator[bytes]:
+    def _log_of(self, method: str, target: str) -> AsyncIterator[bytes]:
         url = urlsplit(target)
         parts = [unquote(part) for part in url.path.strip("/").split("/")]
-        if len(parts) != 4 or parts[0] != "containerLogs":
-            raise Refusal(404, "the lab's kubelets answer /containerLogs/<namespace>/<pod>/<container> only")
+        if method != "GET" or len(parts) != 4 or parts[0] != "containerLogs":
+            raise Refusal(HTTPStatus.NOT_FOUND, "the lab's kubelets answer GET /containerLogs/<namespace>/<pod>/<container> only")
         options = dict(parse_qsl(url.query))
         _, namespace, pod, container = parts
         path, writer = self._file(namespace, pod, container, previous=options.get("previous") == "true")
@@ -88,27 +84,17 @@ class Server:
     def _file(self, namespace: str, pod: str, container: str, *, previous: bool) -> tuple[Path, logs.LogFile | None]:
         worker = self._roster.find(namespace, pod)
         if worker is None or worker.node.down:
-            raise Refusal(404, f"pod {namespace}/{pod} is not here")
+            raise Refusal(HTTPStatus.NOT_FOUND, f"pod {namespace}/{pod} is not here")
         if container not in names(worker.pod):
-            raise Refusal(404, f"container {container!r} is not in pod {namespace}/{pod}")
+            raise Refusal(HTTPStatus.NOT_FOUND, f"container {container!r} is not in pod {namespace}/{pod}")
         number = worker.state.containers[container].runs - (2 if previous else 1)
         metadata = worker.pod["metadata"]
         path = logs.directory(self._lab, (namespace, pod, metadata["uid"]), container) / f"{number}.log"
         if not path.exists():
             state = "previous terminated" if previous else "started"
-            raise Refusal(400, f"{state} container {container!r} in pod {pod!r} not found")
+            raise Refusal(HTTPStatus.BAD_REQUEST, f"{state} container {container!r} in pod {pod!r} not found")
         run = worker.runs.get(container)
         return path, run.log if run and run.log.path == path else None
-
-
-async def _request(reader: asyncio.StreamReader, connection: h11.Connection) -> h11.Request | None:
-    while True:
-        event = connection.next_event()
-        if isinstance(event, h11.Request):
-            return event
-        if event is not h11.NEED_DATA:
-            return None
-        connection.receive_data(await reader.read(CHUNK))
 
 
 def _query(options: Mapping[str, str]) -> logs.Query:

@@ -83,6 +83,14 @@ class Container:
         wait = min(max(self.back_off * 2, FIRST_BACK_OFF), 4.0)
         return replace(self, state=Waiting(reason, message), last=last, back_off=wait, due=now + wait)
 
+    def probed(self, kind: str, *, holds: bool, gated: bool) -> Container:
+        """A probe has made up its mind; *gated*: readiness is another probe's word, not the startup probe's."""
+        if kind == "readinessProbe":
+            return replace(self, ready=holds)
+        if kind == "startupProbe" and holds:
+            return replace(self, started=True, ready=not gated)
+        return self
+
     def wait(self, name: str) -> Container:
         """It has ended and is to be started again when it is due."""
         if not isinstance(self.state, Terminated):

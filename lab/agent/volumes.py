@@ -45,8 +45,9 @@ class Volumes:
             if volume["name"] not in self.ready:
                 self.ready[volume["name"]] = await self._prepare(volume, content)
 
-    async def refresh(self) -> None:
-        """Let volumes made of ConfigMaps, Secrets and tokens say what those say now."""
+    async def refresh(self, place: Place) -> None:
+        """Let volumes made of API objects say what those, the Pod's own metadata among them, say now."""
+        self._place = place
         made = self._made()
         content = await self._content(made)
         for volume in made:
@@ -61,7 +62,7 @@ class Volumes:
         pod = self._place.pod
         for handle, _ in self._handles.values():
             await self._store.disks.give_back(pod["spec"]["nodeName"], handle, pod["metadata"]["uid"])
-        self.drop()
+        await asyncio.to_thread(self.drop)
 
     def drop(self) -> None:
         """Like `clean`, on a node that can't tell anybody."""
@@ -158,9 +159,9 @@ class Volumes:
         return None if group is None else int(group)
 
     def _own(self, place: Path) -> None:
-        """Give the volume to the Pod's fsGroup, as the driver's policy says: the folder and all in it."""
-        group = self._group()
-        if group is None:
+        """Give the volume to the Pod's fsGroup, the folder and all in it; one that is the group's already is left as it is."""
+        group, root = self._group(), place.stat()
+        if group is None or (root.st_gid == group and root.st_mode & 0o2000):
             return
         for path in _tree(place):
             os.chown(path, -1, group, follow_symlinks=False)

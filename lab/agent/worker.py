@@ -7,46 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import shutil
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import replace
 from typing import Any
 
 import httpx2 as httpx
 
-from lab.agent import network, pods, starting, status, stopping
-from lab.agent.api import CONFLICT, NOT_FOUND, STRATEGIC, Api, ApiError, pod_path
-from lab.agent.container import START_ERROR, Mount, StartError
+from lab.agent import network, pods, report, starting, stopping
+from lab.agent.api import ApiError
+from lab.agent.container import START_ERROR, StartError
 from lab.agent.disks import Blocked
-from lab.agent.environment import ConfigError, Place
-from lab.agent.events import Events
-from lab.agent.network import Addresses, Sandbox
+from lab.agent.environment import ConfigError
+from lab.agent.home import Home, Surroundings
 from lab.agent.nodes import Node
 from lab.agent.prober import Prober
-from lab.agent.starting import Machine, Refused, Room, Run
+from lab.agent.starting import Refused, Run
 from lab.agent.state import Json, PodState, Running, Terminated, spec_of
-from lab.agent.volumes import Store, Volumes
 
 RETRY = 0.3
 WORTH_TELLING = 5.0  # seconds: an attachment takes a moment, and that is no trouble
 FORCED_GRACE = 1
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What a worker needs of the agent. *views* gives a node's own picture of its network interfaces."""
-
-    api: Api
-    machine: Machine
-    addresses: Addresses
-    events: Events
-    store: Callable[[Path], Store]
-    view: Callable[[Node], Path]
 
 
 class Worker:
@@ -62,9 +46,8 @@ class Worker:
         self._watches: set[asyncio.Task[None]] = set()
         self._news = asyncio.Event()
         self._forgotten = False
-        self._folder = around.machine.scratch / "pods" / pod["metadata"]["uid"]
-        self._sandbox: Sandbox | None = None
-        self._volumes: Volumes | None = None
+        self._removed = False
+        self._home = Home(around, node, pod["metadata"]["uid"])
         self._prober = Prober(self._probed)
         self.task: asyncio.Task[None] | None = None
 
@@ -80,7 +63,10 @@ class Worker:
         if int(pod["metadata"]["resourceVersion"]) <= int(self.pod["metadata"]["resourceVersion"]):
             return
         sooner = stopping.grace(pod) < stopping.grace(self.pod)
+        relabelled = any(pod["metadata"].get(key) != self.pod["metadata"].get(key) for key in ("labels", "annotations"))
         self.pod = pod
+        if relabelled:
+            self._watch(self.refresh())
         if sooner:
             for run in self.runs.values():
                 stopping.hasten(run, stopping.grace(pod))
@@ -105,14 +91,14 @@ class Worker:
                     await task
         for run in list(self.runs.values()):
             await stopping.kill(run)
-        await self._release(quietly=True)
+        await self._home.close(quietly=True)
 
     async def refresh(self, kind: str = "", name: str = "") -> None:
         """Bring volumes made of API objects up to date; only if they are made of that one, if one is named."""
-        if self._volumes is None or not self.state.prepared or self.node.down or (name and not self._volumes.made_of(kind, name)):
+        if not self.state.prepared or self.node.down or not self._home.made_of(kind, name):
             return
         try:
-            await self._volumes.refresh()
+            await self._home.refresh(self.pod)
         except (ConfigError, ApiError, httpx.HTTPError, OSError) as error:
             _log.info("%s: its volumes stay as they are: %s", self.label, error)
 
@@ -134,7 +120,8 @@ class Worker:
     async def _turn(self) -> bool:
         """Look at the whole once; whether the Pod's life on this node is over."""
         self._back_off()
-        await self._report()
+        if not self._forgotten and (told := await report.tell(self._around.api, self.pod, self.state, self.node.address)):
+            self.update(told)
         if pods.ending(self.pod) or self.state.failure:
             await self._give_up_preparing()
         for step in pods.decide(self.pod, self.state, time.time(), self._steps.keys()):
@@ -176,25 +163,19 @@ class Worker:
         _log.warning("%s: %s: %s", self.label, type(error).__name__, error, exc_info=None if expected else error)
 
     def _back_off(self) -> None:
+        """Let what has ended, and is to be started again, wait for its time."""
+        if pods.is_over(self.pod, self.state):
+            return
         for name, container in self.state.containers.items():
-            how = container.state
-            if (
-                isinstance(how, Terminated)
-                and not (pods.ending(self.pod) or self.state.failure)
-                and pods.restarts(self.pod, spec_of(self.pod, name), how)
-            ):
+            if isinstance(container.state, Terminated) and pods.restarts(self.pod, spec_of(self.pod, name), container.state):
                 self.state = self.state.put(name, container.wait(name))
                 self._around.events.tell(self.pod, "BackOff", f"back-off restarting failed container {name}", warning=True)
 
     async def _prepare(self) -> None:
         """Network first: a volume may hold the Pod's address."""
         try:
-            if self._sandbox is None:
-                self._sandbox = await self._open_network()
-            self.state = replace(self.state, address=self._sandbox.address)
-            place = self._place()
-            self._volumes = self._volumes or Volumes(self._around.store(self._folder / "volumes"), place)
-            await self._volumes.prepare()
+            self.state = replace(self.state, address=await self._home.connect(self.pod))
+            await self._home.furnish(self.pod)
         except (Blocked, ConfigError) as error:
             if time.time() - self.state.seen > WORTH_TELLING:
                 self._around.events.tell(self.pod, "FailedMount", str(error), warning=True)
@@ -204,34 +185,20 @@ class Worker:
             return
         self.state = replace(self.state, prepared=True, blocked="")
 
-    async def _open_network(self) -> Sandbox:
-        if self.pod["spec"].get("hostNetwork"):
-            return Sandbox(self.node.address)
-        return await network.open_sandbox(self._around.addresses.take(), f"p{self.pod['metadata']['uid'][:13].replace('-', '')}")
-
     async def _give_up_preparing(self) -> None:
         """What waits for a volume must not keep the Pod from ending."""
         if (task := self._steps.get("")) is not None:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
-        if not self.state.prepared and self._sandbox is not None:
+        if not self.state.prepared and self._home.is_open:
             await self._clean()
-
-    def _place(self) -> Place:
-        return Place(self.pod, self.state.address, self.node.address, self.node.allocatable)
 
     async def _start(self, name: str) -> None:
         container, spec = self.state.containers[name], spec_of(self.pod, name)
-        assert self._sandbox is not None
-        assert self._volumes is not None
-        shared = starting.write_shared(self._folder / "etc", self.pod, self.state.address, self.node.name)
-        if self.pod["spec"].get("hostNetwork"):
-            shared.append(Mount(str(self._around.view(self.node)), "/sys/class/net"))
-        room = Room(self._around.machine, self._around.api, self._place(), self._volumes.ready, self._sandbox, self._folder, shared)
         begun = time.time()
         try:
-            run = await starting.launch(room, spec, container.runs)
+            run = await starting.launch(self._home.room(self.pod), spec, container.runs)
         except Refused as refused:
             reason = starting.LONG if refused.reason == starting.SHORT and container.back_off else refused.reason
             self.state = self.state.put(name, container.refuse(reason, str(refused), time.time()))
@@ -265,7 +232,7 @@ class Worker:
         reason = "Completed" if how.code == 0 else "Error"
         self.state = self.state.put(name, container.end(Terminated(how.code, reason, begun, time.time(), said, how.signal, run.identity)))
         self.runs.pop(name, None)
-        await starting.sweep(self._folder, name, run.number)
+        await starting.sweep(self._home.folder, name, run.number)
         self._news.set()
 
     async def _stop(self, name: str) -> None:
@@ -279,62 +246,22 @@ class Worker:
         if run is None or self.node.down:
             return
         if not holds:
-            self._around.events.tell(
-                self.pod, "Unhealthy", f"{kind.removesuffix('Probe').capitalize()} probe of {name} failed: {said}", warning=True
-            )
-        if kind == "readinessProbe":
-            container = replace(container, ready=holds)
-        elif kind == "startupProbe" and holds:
-            container = replace(container, started=True, ready="readinessProbe" not in run.spec)
-        elif not holds:
+            failed = f"{kind.removesuffix('Probe').capitalize()} probe of {name} failed: {said}"
+            self._around.events.tell(self.pod, "Unhealthy", failed, warning=True)
+        self.state = self.state.put(name, container.probed(kind, holds=holds, gated="readinessProbe" in run.spec))
+        if not holds and kind != "readinessProbe":
             run.because = f"failed {kind.removesuffix('Probe')} probe, will be restarted"
             self._begin(name, self._stop(name))
-        self.state = self.state.put(name, container)
         self._news.set()
 
     async def _clean(self) -> None:
-        await self._release(quietly=False)
+        await self._home.close()
         self.state = replace(self.state, prepared=False)
         self._news.set()
 
-    async def _release(self, *, quietly: bool) -> None:
-        if self._volumes:
-            if quietly:
-                self._volumes.drop()
-            else:
-                await self._volumes.clean()
-            self._volumes = None
-        if self._sandbox:
-            await network.close_sandbox(self._sandbox)
-            if self._sandbox.descriptor is not None:
-                self._around.addresses.release(self._sandbox.address)
-            self._sandbox = None
-        await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
-
     async def _remove(self) -> bool:
-        """Let the API server forget the Pod; a finalizer of another's may keep it for a while."""
-        if self._forgotten:
-            return True
-        metadata = self.pod["metadata"]
-        body = {"gracePeriodSeconds": 0, "preconditions": {"uid": metadata["uid"]}}
-        try:
-            await self._around.api.delete(pod_path(self.pod), body)
-        except ApiError as error:
-            if error.status not in (NOT_FOUND, CONFLICT):
-                raise
-        return not metadata.get("finalizers")
-
-    async def _report(self) -> None:
-        """Tell the API server what has changed; nothing where nothing has."""
-        if self._forgotten:
-            return
-        wanted = status.build(self.pod, self.state, self.node.address, time.time())
-        live = self.pod.get("status", {})
-        if not status.differs(wanted, live):
-            return
-        body = {"metadata": {"uid": self.pod["metadata"]["uid"]}, "status": status.patch(wanted, live)}
-        try:
-            self.update(await self._around.api.patch(f"{pod_path(self.pod)}/status", body, STRATEGIC))
-        except ApiError as error:
-            if error.status not in (NOT_FOUND, CONFLICT):
-                raise
+        """Ask for the Pod's removal once, and stay until it is gone: a finalizer of another's may keep it for a while."""
+        if not self._removed and not self._forgotten:
+            await report.remove(self._around.api, self.pod)
+            self._removed = True
+        return self._forgotten
