@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, Strict
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PrivateAttr, Strict, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
 from reconciler.model.origin import Origin
@@ -37,7 +37,7 @@ Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
 Positive = Annotated[int, Strict(), Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
-DnsLabel = Annotated[str, AfterValidator(_dns_label)]
+DnsLabel = Annotated[str, AfterValidator(_dns_label), WithJsonSchema({"type": "string", "pattern": f"^{LABEL}$"})]
 Names = Annotated[tuple[Text, ...], AfterValidator(_distinct)]
 
 
