@@ -38,6 +38,7 @@ class DirectoryRunner:
     def start(self, session: Session) -> None:
         root = self._folder / session.name
         root.parent.mkdir(parents=True, exist_ok=True)
+        self._forget_old()
         try:
             root.mkdir(mode=0o700)
         except FileExistsError:
@@ -94,6 +95,13 @@ class DirectoryRunner:
             descent.end(WORK, str(root))  # it was killed: what it began must not run on beside the next session
         last = "" if ended == "0" else next(reversed([line for line in self._tail(root) if line]), "")
         return Sight("succeeded" if ended == "0" else "failed", tuple(told), reason=last)
+
+    def _forget_old(self) -> None:
+        """What ended longer ago than sessions are kept goes with them."""
+        oldest = time.time() - self._settings.ttl.seconds
+        for root in self._folder.iterdir():
+            if root.stat().st_mtime < oldest and not self._alive(root):
+                shutil.rmtree(root, ignore_errors=True)
 
     def _tail(self, root: Path) -> list[str]:
         return (root / "log").read_text(encoding="utf-8", errors="replace").splitlines()[-5:] if (root / "log").exists() else []

@@ -27,6 +27,7 @@ def prepared(place: Place, user: str) -> Iterator[dict[str, str]]:
     settings = {
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
         "ANSIBLE_SSH_COMMON_ARGS": shlex.join(_host_key_options(place, folder)),
+        "ANSIBLE_HOST_KEY_CHECKING": "true",  # ansible_runner turns it off
         "ANSIBLE_TIMEOUT": "20",
     }
     if user:

@@ -120,6 +120,8 @@ class Controller:
 
     def _until(self, counts: ComponentsSummary, live: list[Session]) -> str:
         goal = f"{counts.pending} of {counts.total} components are configured by {counts.configuration}"
+        if not counts.pending:
+            goal = f"the last sessions of {counts.configuration} have ended"
         notes = [self._troubles[counts.configuration][1]] if counts.configuration in self._troubles else []
         held = self.batcher.held(counts.configuration)
         notes += [f"too many of its sessions failed in a row; the next in {held:.0f} s"] if held else []
