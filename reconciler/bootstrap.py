@@ -7,6 +7,7 @@ import signal
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -229,12 +230,12 @@ class Home:
 
         return Controller(self.members_cluster, self.members_cloud, self.clock, self.environment)
 
-    def member_rows(self, desired: Desired) -> tuple[Any, ...]:
+    def member_rows(self, desired: Desired) -> list[dict[str, Any]]:
         """The rows of `reconcile members`, read with the plan's credentials."""
         from reconciler.members import listing  # noqa: PLC0415
 
         members = declared(desired.services, desired.environment, self.types)
-        return listing.rows(members, self._looking().look(members), self.clock.now())
+        return [asdict(row) for row in listing.rows(members, self._looking().look(members), self.clock.now())]
 
     def _looking(self) -> MembersController:
         from reconciler.members.controller import Controller  # noqa: PLC0415

@@ -36,11 +36,12 @@ def read(environment: str) -> Local:
     folder = root() / environment
     try:
         document = json.loads((folder / DEFAULTS).read_text())
+        path = document["path"]
+        return Local(folder, document["spec"], document["process"], tuple(path["first"]), tuple(path["last"]))
     except FileNotFoundError:
         return Local(folder)
-    except ValueError as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise errors.UsageError(f"{folder / DEFAULTS} cannot be read: {error}", hint="bring the lab up again") from error
-    return Local(folder, document["spec"], document["process"], tuple(document["path"]["first"]), tuple(document["path"]["last"]))
 
 
 def settled(environment: Environment, here: Local) -> Environment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import traceback
+from pathlib import Path
 from typing import NoReturn
 
 import click
@@ -32,7 +33,18 @@ def run(command: click.Command, arguments: list[str] | None) -> NoReturn:
         sys.exit(FAILED)
     except (errors.ReconcilerError, click.Abort, KeyboardInterrupt) as error:
         sys.exit(tell(error))
+    except Exception as error:  # noqa: BLE001 - the last line of defence: a fault of ours, told in one line
+        sys.exit(_unexpected(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _unexpected(error: Exception) -> int:
+    if os.environ.get("RECONCILE_DEBUG"):
+        traceback.print_exception(error)
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    click.echo(f"error: {type(error).__name__}: {error} (at {Path(where.filename).name}:{where.lineno})", err=True)
+    click.echo("hint: this is a fault of the program; --debug shows where, and it is safe to run again", err=True)
+    return FAILED
 
 
 def tell(error: BaseException) -> int:

@@ -51,9 +51,13 @@ def members(options: Common, services: tuple[str, ...]) -> None:
     for environment in options.environments():
         with bootstrap.home(environment) as home:
             desired = home.world(options.repo, options.ref)[1]
-            rows += [row for row in home.member_rows(desired) if not services or row["service"] in services]
+            rows += [{**row, "age": _age(row["age"])} for row in home.member_rows(desired) if not services or row["service"] in services]
     columns = ("member", "zone", "node", "address", "record", "phase", "ready", "reason", "age")
     table.show(rows, columns, options.form, "no members")
+
+
+def _age(seconds: float | None) -> str:
+    return "" if seconds is None else table.age(seconds)
 
 
 @click.command()
