@@ -79,7 +79,7 @@ class _Comparison:
         if isinstance(declared, Ref):
             return False
         if live is _ABSENT:
-            return declared is None or declared in ({}, [])
+            return declared in (None, {}, []) or self.canonical(path, declared) is None  # a kind may say that False means nothing
         return self.canonical(path, declared) == self.canonical(path, live)  # type: ignore[arg-type]
 
     def canonical(self, path: Path, value: Value) -> Value:
