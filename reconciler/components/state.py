@@ -84,7 +84,10 @@ def _missing(component: ComponentState, session: Session) -> list[WorkLayer]:
 
 
 def _append(component: ComponentState, happening: Happening) -> ComponentState:
-    """Its entry takes the place of an older one of the same repository and playbook, at the end: the last is the latest attempt."""
+    """Its entry takes the place of an older one of the same repository and playbook, at the end: the last is the latest attempt.
+
+    Where a configuration runs one playbook of one repository at two commits, neither entry pushes the other out.
+    """
     layer, clone = happening.layer, happening.layer.clone
     entry = Entry(
         clone_url=clone.clone_url,
@@ -96,5 +99,8 @@ def _append(component: ComponentState, happening: Happening) -> ComponentState:
         last_updated=happening.now,
         message=happening.message[:MESSAGE_LIMIT],
     )
-    others = tuple(old for old in component.state if (old.clone_url, old.playbook) != (entry.clone_url, entry.playbook))
+    wanted = set(component.layers) - {entry.signature}
+    others = tuple(
+        old for old in component.state if (old.clone_url, old.playbook) != (entry.clone_url, entry.playbook) or old.signature in wanted
+    )
     return replace(component, state=(*others, entry))
