@@ -19,6 +19,7 @@ from urllib.parse import quote, urlsplit
 
 from pydantic import TypeAdapter
 
+from providers import sqlite_schema
 from reconciler.components import status
 from reconciler.errors import ProviderError, TransientError, UsageError
 from reconciler.model.componentstate import ComponentState, Entry
@@ -28,34 +29,6 @@ from reconciler.model.session import Session, Succeeded
 BUSY_SECONDS = 30.0
 _CHUNK = 500  # names in one query
 _SESSION, _RESOLVED = TypeAdapter(Session), TypeAdapter(Resolved)
-
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS store (identity TEXT NOT NULL);
-CREATE TABLE IF NOT EXISTS component (
-  environment TEXT, id TEXT, configuration TEXT, layers TEXT, enabled INT, retry_policy INT, error_count INT, epoch INT,
-  state TEXT, declared INT, known INT, version INT, settled INT, PRIMARY KEY (environment, id)) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS component_unsettled ON component (environment) WHERE declared AND NOT settled;
-CREATE INDEX IF NOT EXISTS component_settled ON component (environment, configuration) WHERE declared AND settled;
-CREATE TABLE IF NOT EXISTS session (
-  environment TEXT, name TEXT, configuration TEXT, key TEXT, attempt INT, live INT, created TEXT, completed TEXT, succeeded TEXT,
-  record TEXT, version INT, PRIMARY KEY (environment, name));
-CREATE INDEX IF NOT EXISTS session_live ON session (environment) WHERE live;
-CREATE INDEX IF NOT EXISTS session_key ON session (environment, key);
-CREATE INDEX IF NOT EXISTS session_recent ON session (environment, configuration, created);
-CREATE TABLE IF NOT EXISTS member (environment TEXT, id TEXT, session TEXT, PRIMARY KEY (environment, id)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS configuration (environment TEXT, name TEXT, record TEXT, PRIMARY KEY (environment, name));
-"""
-_COMPONENT = "id, configuration, layers, enabled, retry_policy, error_count, epoch, state, declared, known, version"
-_PUT_COMPONENT = """
-INSERT INTO component VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (environment, id) DO UPDATE SET
-  configuration = excluded.configuration, layers = excluded.layers, enabled = excluded.enabled, retry_policy = excluded.retry_policy,
-  error_count = excluded.error_count, epoch = excluded.epoch, state = excluded.state, declared = excluded.declared,
-  known = excluded.known, version = excluded.version, settled = excluded.settled
-WHERE component.version = excluded.version - 1
-"""
-_PUT_SESSION = """
-UPDATE session SET live = ?, completed = ?, succeeded = ?, record = ?, version = ? WHERE environment = ? AND name = ? AND version = ?
-"""
 
 
 class _ConflictError(Exception):
@@ -156,25 +129,27 @@ class SqliteRecords:
 
     def commit(self, components: Sequence[ComponentState] = (), sessions: Sequence[Session] = ()) -> bool:
         def write() -> None:
-            self._all_changed(_PUT_COMPONENT, [self._component_row(one) for one in components])
+            self._all_changed(sqlite_schema.PUT_COMPONENT, [self._component_row(one) for one in components])
             for one in sessions:
                 self._put_session(one)
 
         return self._atomically(write)
 
     def _prepare(self) -> None:
-        for statement in _SCHEMA.split(";"):
+        for statement in sqlite_schema.SCHEMA.split(";"):
             self._execute(statement)
         self._execute("INSERT INTO store SELECT ? WHERE NOT EXISTS (SELECT 1 FROM store)", (uuid.uuid4().hex[:12],))
 
     def _put_session(self, one: Session) -> None:
         *_, live, _created, completed, succeeded, record, version = self._session_row(replace(one, version=one.version + 1))
-        self._all_changed(_PUT_SESSION, [(live, completed, succeeded, record, version, self._environment, one.name, one.version)])
+        self._all_changed(
+            sqlite_schema.PUT_SESSION, [(live, completed, succeeded, record, version, self._environment, one.name, one.version)]
+        )
         if not one.live:
             self._execute("DELETE FROM member WHERE environment = ? AND session = ?", (self._environment, one.name))
 
     def _components(self, where: str, *values: Any) -> Iterator[ComponentState]:
-        rows = self._rows(f"SELECT {_COMPONENT} FROM component WHERE environment = ? AND {where}", *values)  # noqa: S608 - literals of this class
+        rows = self._rows(f"SELECT {sqlite_schema.COMPONENT} FROM component WHERE environment = ? AND {where}", *values)  # noqa: S608 - literals of this class
         return map(_component, rows)
 
     def _sessions(self, query: str, *values: Any) -> tuple[Session, ...]:

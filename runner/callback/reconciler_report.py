@@ -57,7 +57,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     def v2_runner_on_skipped(self, result: Any) -> None:
         self._touched.add(_host(result))
 
-    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: FBT001, FBT002 - Ansible's signature
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:  # noqa: FBT002 - Ansible's signature
         self._touched.add(_host(result))
         if not ignore_errors and not _rescued(_task(result)):
             self._fail(result)
