@@ -16,8 +16,8 @@ from reconciler.errors import ProviderError
 from reconciler.model.environment import Sessions
 from reconciler.model.frame import parse
 from reconciler.model.session import Session
-from runner import alive, descent, frames
-from runner.place import MOUNTS, SESSION, WORK
+from runner import alive, descent, frames, ssh
+from runner.place import MOUNTS, SESSION, WORK, Place
 
 BIRTH = 60.0  # seconds from a session's folder to its process; after that there is none
 Secret = Callable[[str], Mapping[str, bytes]]  # the content of a Secret; raises ProviderError
@@ -70,7 +70,7 @@ class DirectoryRunner:
 
     def stop(self, name: str) -> None:
         root = self._folder / name
-        descent.end(WORK, str(root))
+        self._end(root)
         shutil.rmtree(root, ignore_errors=True)
 
     def strays(self, known: frozenset[str]) -> tuple[str, ...]:
@@ -92,9 +92,14 @@ class DirectoryRunner:
         if not ended and not (root / "process").exists() and time.time() - root.stat().st_mtime < BIRTH:
             return Sight("pending", reason="its process begins")
         if not ended:
-            descent.end(WORK, str(root))  # it was killed: what it began must not run on beside the next session
+            self._end(root)  # it was killed: what it began must not run on beside the next session
         last = "" if ended == "0" else next(reversed([line for line in self._tail(root) if line]), "")
         return Sight("succeeded" if ended == "0" else "failed", tuple(told), reason=last)
+
+    def _end(self, root: Path) -> None:
+        descent.end(WORK, str(root))
+        ssh.forget(Place(root, root / "mounts"))
+        shutil.rmtree(root / "mounts", ignore_errors=True)
 
     def _forget_old(self) -> None:
         """What ended longer ago than sessions are kept goes with them."""

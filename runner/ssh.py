@@ -23,7 +23,7 @@ def prepared(place: Place, user: str) -> Iterator[dict[str, str]]:
     folder.mkdir(mode=0o700, exist_ok=True)
     key = place.mounted("ssh", *_KEYS) or place.mounted("ssh")
     # A socket's path has about a hundred characters: the session's own folder may lie too deep.
-    sockets = folder if len(str(folder)) <= _SHORT else Path(tempfile.mkdtemp(prefix="ssh-"))
+    sockets = folder if len(str(folder)) <= _SHORT else _elsewhere(place)
     settings = {
         "ANSIBLE_SSH_CONTROL_PATH_DIR": str(sockets),
         "ANSIBLE_SSH_COMMON_ARGS": shlex.join(_host_key_options(place, folder)),
@@ -40,6 +40,19 @@ def prepared(place: Place, user: str) -> Iterator[dict[str, str]]:
         _hang_up(sockets)
         shutil.rmtree(sockets, ignore_errors=True)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _elsewhere(place: Place) -> Path:
+    sockets = Path(tempfile.mkdtemp(prefix="ssh-"))
+    (place.root / "sockets").symlink_to(sockets)
+    return sockets
+
+
+def forget(place: Place) -> None:
+    """Remove what a session that was killed could not."""
+    shutil.rmtree(place.root / "ssh", ignore_errors=True)
+    if (link := place.root / "sockets").is_symlink():
+        shutil.rmtree(link.readlink(), ignore_errors=True)
 
 
 def _private(path: Path, key: Path) -> Path:

@@ -154,6 +154,7 @@ def test_a_killed_session_counts_and_the_next_one_does_its_work(site: Site) -> N
 
     assert site.settle(site.wish("n1"), watch).outcome == Done()
     assert descent.carriers(WORK, str(site.folder / "sessions" / killed[0])) == []
+    assert not any(path.exists() for path in (site.folder / "sessions" / killed[0] / name for name in ("ssh", "mounts", "sockets")))
     first, second = reversed(site.records.sessions())
     assert (first.name, first.succeeded, second.succeeded) == (killed[0], "false", "true")
     assert site.written() == {"n1.base": "one"}
