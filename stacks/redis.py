@@ -39,7 +39,7 @@ class Options(Part):
     ] = "noeviction"
     appendonly: Flag = True
     appendfsync: Literal["always", "everysec", "no"] = "everysec"
-    repl_timeout: Positive = 60
+    repl_timeout: Positive = 20  # seconds until a replica lets go of a primary that is gone without a word, and asks for its name again
 
 
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
@@ -81,6 +81,7 @@ def _config(service: Service, environment: Environment, ordinal: int) -> str:
         "maxmemory": options.maxmemory.bytes if options.maxmemory else 0,
         "maxmemory-policy": options.maxmemory_policy,
         "repl-timeout": options.repl_timeout,
+        "repl-ping-replica-period": max(1, options.repl_timeout // 4),
         "replica-announce-ip": own,
     }
     if member.has_interface(service):

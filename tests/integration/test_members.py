@@ -1,0 +1,205 @@
+"""Members on a real control plane: rendered manifests become working Redis and ZooKeeper, and follow their Pods to other nodes."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from lightkube.resources.core_v1 import Namespace, Node, Pod
+from lightkube.types import PatchType
+
+from lab import namespace
+from lab.layout import Layout
+from providers.aws import Aws
+from providers.kubernetes import Kubernetes
+from reconciler.members.controller import Controller, Standing
+from reconciler.members.member import declared
+from reconciler.model.environment import Environment
+from reconciler.model.outcome import Done
+from reconciler.model.service import Service
+from tests.integration.by_hand import TYPES, Hand
+
+pytestmark = pytest.mark.integration
+
+ZONE = "hand.internal"
+WITHIN = 90.0
+KV = Service(name="hkv", type="redis", version="8.0", namespace="hand", replicas=2, volumes={"data": {"size": "1Gi"}})
+ZK = Service(
+    name="hzk",
+    type="zookeeper",
+    version="3.8",
+    namespace="hand",
+    replicas=3,
+    addresses="private",
+    volumes={"data": {"size": "1Gi"}, "journal": {"size": "1Gi"}},
+    options={"heap": "128Mi"},
+)
+BROKEN = Service(
+    name="hbad",
+    type="generic",
+    version="1",
+    namespace="hand",
+    replicas=2,
+    volumes={"data": {"size": "1Gi"}},
+    options={"mounts": {"data": "/work"}},
+    pod_template={"spec": {"containers": [{"name": "main", "image": "busybox:1.37", "command": ["sh", "-c", "echo missing key; exit 3"]}]}},
+)
+
+
+class Wall:
+    """The machine's own clock."""
+
+    def now(self) -> float:
+        return time.time()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+@pytest.fixture(scope="module")
+def hand(lab: Layout) -> Iterator[Hand]:
+    aws = {"vpc": lab.aws.vpc, "subnets": lab.aws.subnets, "security_groups": lab.aws.security_groups}
+    made = Hand(
+        lab, Environment(name="hand", zones=tuple(lab.zones), aws=aws, dns={"zone": ZONE}, sessions={"image": "reconciler/runner:0.1"})
+    )
+    yield made
+    made.cluster.delete(Namespace, "hand")  # what runs in it ends with it
+    made.close()
+
+
+class Party:
+    """A controller of members over the lab, with the members' credentials unless told otherwise."""
+
+    def __init__(self, hand: Hand, role: str = "members") -> None:
+        cloud = Aws(hand.lab.region, profile="members", endpoint=hand.lab.aws.endpoint, credentials_file=hand.lab.aws.credentials_file)
+        self.hand = hand
+        self.cluster, self.cloud = Kubernetes(hand.lab.kubernetes.kubeconfigs[role]), cloud
+        self.controller = Controller(self.cluster, self.cloud, Wall(), hand.environment)
+
+    def close(self) -> None:
+        self.cluster.close()
+        self.cloud.close()
+
+    def until(self, service: Service, what: Callable[[Standing], bool]) -> Standing:
+        """Tick until *what* is so."""
+        members, end = declared([service], self.hand.environment, TYPES), time.monotonic() + WITHIN
+        while not what(standing := self.controller.tick(members)):
+            assert time.monotonic() < end, standing.members
+            time.sleep(0.3)
+        return standing
+
+    def settle(self, service: Service) -> Standing:
+        """Tick until the service works."""
+        return self.until(service, lambda standing: standing.services[service.name] == Done())
+
+
+@pytest.fixture
+def party(hand: Hand, request: pytest.FixtureRequest) -> Iterator[Party]:
+    made = Party(hand, getattr(request, "param", "members"))
+    yield made
+    made.close()
+
+
+def inside(lab: Layout, *command: str) -> str:
+    """What *command* prints inside the lab's namespaces."""
+    return subprocess.run(
+        namespace.entering(lab.pid, command, directory="/"), capture_output=True, text=True, check=True, timeout=30
+    ).stdout
+
+
+def address(hand: Hand, name: str) -> str:
+    """Where Route53 says that *name* is."""
+    zone = hand.route53.list_hosted_zones_by_name(DNSName=ZONE)["HostedZones"][0]["Id"]
+    found = hand.route53.list_resource_record_sets(HostedZoneId=zone, StartRecordName=f"{name}.{ZONE}", StartRecordType="A", MaxItems="1")
+    record = found["ResourceRecordSets"][0]
+    assert record["Name"] == f"{name}.{ZONE}."
+    return record["ResourceRecords"][0]["Value"]
+
+
+def move(hand: Hand, name: str) -> tuple[str, str]:
+    """Have *name* run elsewhere: the node it was on, and the uid of its old Pod."""
+    pod = hand.cluster.get(Pod, name, namespace="hand")
+    node = str(pod.spec and pod.spec.nodeName)
+    hand.cluster.patch(Node, node, {"spec": {"unschedulable": True}}, patch_type=PatchType.MERGE)
+    hand.cluster.delete(Pod, name, namespace="hand")
+    return node, str(pod.metadata and pod.metadata.uid)
+
+
+def uncordon(hand: Hand, node: str) -> None:
+    hand.cluster.patch(Node, node, {"spec": {"unschedulable": None}}, patch_type=PatchType.MERGE)
+
+
+def renewed(name: str, old: str) -> Callable[[Standing], bool]:
+    """Whether another Pod has taken over, and works."""
+    return lambda standing: standing.members[name] == Done() and standing.live.running(name)[0].uid != old
+
+
+def test_redis_replicates_by_name_and_a_moved_member_keeps_data_and_name(hand: Hand, party: Party) -> None:
+    hand.apply([KV])
+    before = party.settle(KV).live.running("hkv-0")[0]
+    assert address(hand, "hkv-0") == before.ip
+    client = ["redis-cli", "-h", before.ip]
+    assert inside(hand.lab, *client, "set", "colour", "blue").strip() == "OK"
+    assert inside(hand.lab, *client, "wait", "1", "10000").strip() == "1"
+
+    node, uid = move(hand, "hkv-0")
+    after = party.until(KV, renewed("hkv-0", uid)).live.running("hkv-0")[0]
+    uncordon(hand, node)
+    assert (after.node != node, after.ip != before.ip) == (True, True)
+    assert address(hand, "hkv-0") == after.ip
+    assert inside(hand.lab, "redis-cli", "-h", after.ip, "get", "colour").strip() == "blue"
+    assert inside(hand.lab, "redis-cli", "-h", after.ip, "wait", "1", "20000").strip() in {"0", "1"}
+    assert eventually(lambda: "connected_slaves:1" in inside(hand.lab, "redis-cli", "-h", after.ip, "info", "replication"))
+
+
+def eventually(what: Callable[[], bool]) -> bool:
+    end = time.monotonic() + WITHIN
+    while not (so := what()) and time.monotonic() < end:
+        time.sleep(0.5)
+    return so
+
+
+def srvr(hand: Hand, host: str) -> str:
+    return inside(hand.lab, "bash", "-c", f"exec 3<>/dev/tcp/{host}/2181; printf srvr >&3; cat <&3")
+
+
+def test_zookeeper_has_a_quorum_and_a_moved_member_keeps_its_address(hand: Hand, party: Party) -> None:
+    hand.apply([ZK])
+    party.settle(ZK)
+    hosts = {name: address(hand, name) for name in ("hzk-0", "hzk-1", "hzk-2")}
+    modes = sorted(line for host in hosts.values() for line in srvr(hand, host).splitlines() if line.startswith("Mode: "))
+    assert modes == ["Mode: follower", "Mode: follower", "Mode: leader"]
+
+    before = interface(hand, "hzk-1")
+    node, uid = move(hand, "hzk-1")
+    party.until(ZK, renewed("hzk-1", uid))
+    uncordon(hand, node)
+    live = party.controller.look(declared([ZK], hand.environment, TYPES)).live
+    after = interface(hand, "hzk-1")
+    assert after["PrivateIpAddress"] == before["PrivateIpAddress"] == address(hand, "hzk-1")
+    assert after["Attachment"]["InstanceId"] == live.nodes[live.running("hzk-1")[0].node].instance
+    assert after["Attachment"]["InstanceId"] != before["Attachment"]["InstanceId"]
+    assert "Mode: follower" in srvr(hand, hosts["hzk-1"])
+
+
+def interface(hand: Hand, member: str) -> Any:
+    wanted: Any = [{"Name": "tag:reconciler/address", "Values": [f"interface/hand/hzk/{member}"]}]
+    return hand.ec2.describe_network_interfaces(Filters=wanted)["NetworkInterfaces"][0]
+
+
+@pytest.mark.parametrize("party", ["judge"], indirect=True)
+def test_a_first_deployment_that_crashes_says_why_and_its_mend_reaches_every_member(hand: Hand, party: Party) -> None:
+    hand.apply([BROKEN])
+    said = party.until(BROKEN, lambda standing: all("stays up" in str(one) for one in standing.members.values()))
+    assert "it ended with code 3" in str(said.members["hbad-0"])
+    assert "missing key" in str(said.members["hbad-0"])
+    mended = {"spec": {"containers": [{"name": "main", "image": "busybox:1.37", "command": ["sh", "-c", "exec sleep 1000"]}]}}
+    service = BROKEN.model_copy(update={"pod_template": mended})
+    hand.apply([service])
+    party.settle(service)
