@@ -49,7 +49,6 @@ _HELD = ("instance", "networkInterface", "associateWithPrivateIp")
 def check(news: Values) -> Iterator[Failure]:
     """The schema's own rules."""
     yield from aws_schema.one_of(news, "domain", ("vpc", "standard"))
-    yield from aws_schema.address(news, "associateWithPrivateIp")
 
 
 def replaced(olds: Values, news: Values) -> frozenset[str]:  # noqa: ARG001 - as other types have it

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
@@ -63,12 +62,10 @@ _GONE = "InvalidNetworkInterfaceID.NotFound"
 
 
 def check(news: Values) -> Iterator[Failure]:
-    """The schema's rules; EC2 says itself whether an address lies in the subnet, once it is known which."""
+    """The schema's own rules; whether an address lies in the subnet is EC2's to judge."""
     yield from aws_schema.conflicts(news, "privateIps", ("privateIpLists",))
     yield from aws_schema.conflicts(news, "privateIpsCount", ("privateIpLists",))
     yield from aws_schema.one_of(news, "interfaceType", ("efa", "efa-only", "branch", "trunk"))
-    for name in ("privateIp", "privateIps", "privateIpLists"):
-        yield from aws_schema.address(news, name)
 
 
 def replaced(olds: Values, news: Values) -> frozenset[str]:
@@ -86,7 +83,6 @@ def replaced(olds: Values, news: Values) -> frozenset[str]:
 def create(account: Account, news: Values) -> str:
     """Ask for the interface, its tags with it; its first address is the primary one."""
     addresses = _asked(news)
-    _within_subnet(account, str(news["subnetId"]), addresses)
     specifications = [{"PrivateIpAddress": one, "Primary": position == 0} for position, one in enumerate(addresses)]
     answer = account.client.ec2(
         "CreateNetworkInterface",
@@ -176,17 +172,6 @@ def _asked(news: Values) -> list[str]:
     """The addresses that the program asks for, the primary one first."""
     name = "privateIpLists" if news.get("privateIpListEnabled") else "privateIps"
     return list(news.get(name) or ())
-
-
-def _within_subnet(account: Account, subnet: str, addresses: list[str]) -> None:
-    """EC2's own refusal, which moto lacks."""
-    if not addresses:
-        return
-    block = text(account.client.ec2("DescribeSubnets", SubnetId=[subnet]), "subnetSet/item/cidrBlock")
-    for one in addresses:
-        if block is not None and ipaddress.IPv4Address(one) not in ipaddress.IPv4Network(block):
-            problem = f"Address {one} does not fall within the subnet's address range"
-            raise AwsError("EC2: CreateNetworkInterface", 400, "InvalidParameterValue", problem)
 
 
 def _readdress(account: Account, id_: str, before: list[str], after: list[str]) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from lab.plugins import aws_route53, aws_schema
 from lab.plugins.aws_client import AwsError
 from lab.plugins.aws_schema import OUTPUT, Field, Schema
-from lab.plugins.properties import UNKNOWN, Values
+from lab.plugins.properties import Values
 from lab.plugins.provider import Failure, Refused
 
 if TYPE_CHECKING:
@@ -66,7 +65,7 @@ SCHEMA: Schema = {
 
 
 def check(news: Values) -> Iterator[Failure]:
-    """The schema's rules, and those of ChangeResourceRecordSets that can be told without asking."""
+    """The schema's own rules; a record without a ttl, or with a value that is none of its type, is Route53's to refuse."""
     yield from aws_schema.one_of(news, "type", _TYPES)
     yield from aws_schema.exactly_one(news, "aliases", "records")
     yield from aws_schema.conflicts(news, "aliases", ("ttl",))
@@ -77,7 +76,6 @@ def check(news: Values) -> Iterator[Failure]:
         yield from aws_schema.conflicts(news, policy, tuple(other for other in given if other != policy))
         if news.get("setIdentifier") is None:
             yield Failure(policy, f'"{policy}": all of `{policy},setIdentifier` must be specified')
-    yield from _refused_by_route53(news)
 
 
 def replaced(olds: Values, news: Values) -> frozenset[str]:  # noqa: ARG001 - as other types have it
@@ -131,26 +129,6 @@ def delete(account: Account, id_: str, olds: Values, seconds: float) -> None:  #
     except AwsError as error:
         if error.code != "InvalidChangeBatch":
             raise
-
-
-def _refused_by_route53(news: Values) -> Iterator[Failure]:
-    kind, ttl = news.get("type"), news.get("ttl")
-    if news.get("records") is not None and ttl is None:
-        # https://github.com/hashicorp/terraform-provider-aws/issues/42994
-        yield Failure(
-            "ttl", "InvalidInput: Invalid request: Expected exactly one of [AliasTarget, all of [TTL, and ResourceRecords]], found none"
-        )
-    yield from aws_schema.between(news, "ttl", 0, 2147483647)
-    if news.get("setIdentifier") is not None and not any(news.get(policy) is not None for policy in _POLICIES):
-        yield Failure("setIdentifier", "InvalidInput: Invalid request: Missing a routing policy for the given SetIdentifier")
-    version = {"A": (4, ipaddress.IPv4Address), "AAAA": (6, ipaddress.IPv6Address)}.get(str(kind))
-    values = news.get("records")
-    for value in values if version is not None and isinstance(values, list) else ():
-        try:
-            version[1](value) if version is not None and value is not UNKNOWN else None
-        except ValueError:
-            fault = f"ARRDATAIllegalIPv{version[0]}Address (Value is not a valid IPv{version[0]} address)" if version else ""
-            yield Failure("records", f"InvalidChangeBatch: [Invalid Resource Record: 'FATAL problem: {fault} encountered with '{value}'']")
 
 
 def _change(account: Account, where: Values, changes: list[tuple[str, Values]]) -> None:

@@ -5,7 +5,6 @@ The rules are those of Terraform's SDK under the real plugin: what is optional a
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,7 +12,6 @@ from typing import Any, Final
 from lab.plugins.properties import UNKNOWN, Values
 from lab.plugins.provider import Difference, Failure, Sort
 
-MAX_TAGS: Final = 50
 _SORTS = {str: "string", int: "number", bool: "boolean", list: "list", dict: "object"}
 
 
@@ -46,7 +44,7 @@ def defaults(schema: Schema) -> Values:
 
 
 def failures(schema: Schema, news: Values) -> Iterator[Failure]:
-    """Unknown, missing and mistyped inputs, and tags that AWS has no room for."""
+    """Unknown, missing and mistyped inputs."""
     for name, value in news.items():
         field = schema.get(name)
         if field is None or field.output:
@@ -58,7 +56,6 @@ def failures(schema: Schema, news: Values) -> Iterator[Failure]:
     for name, field in schema.items():
         if field.required and news.get(name) in (None, ""):
             yield Failure(name, f"Missing required argument. The argument {name!r} is required, but no definition was found.")
-    yield from _tag_failures(news.get("tags"))
 
 
 def exactly_one(news: Values, *names: str) -> Iterator[Failure]:
@@ -98,16 +95,6 @@ def arn(news: Values, name: str) -> Iterator[Failure]:
     value = news.get(name)
     if isinstance(value, str) and not (value.startswith("arn:") and value.count(":") >= 5):
         yield Failure(name, f'"{name}" ({value}) is an invalid ARN: arn: invalid prefix')
-
-
-def address(news: Values, name: str) -> Iterator[Failure]:
-    """AWS takes IPv4 addresses here; EC2 answers InvalidParameterValue otherwise."""
-    value = news.get(name)
-    for one in value if isinstance(value, list) else [value]:
-        try:
-            ipaddress.IPv4Address(one) if isinstance(one, str) else None
-        except ValueError:
-            yield Failure(name, f"InvalidParameterValue: invalid value for parameter address: {one}")
 
 
 def diff(schema: Schema, olds: Values, news: Values) -> Difference:
@@ -178,18 +165,3 @@ def _map_changes(name: str, old: Any, new: Any) -> dict[tuple[str | int, ...], S
 
 def _fits(wanted: type, value: Any) -> bool:
     return isinstance(value, wanted) and (wanted is bool or not isinstance(value, bool))
-
-
-def _tag_failures(tags: Any) -> Iterator[Failure]:
-    """Limits of https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions."""
-    if not isinstance(tags, dict):
-        return
-    if len(tags) > MAX_TAGS:
-        yield Failure("tags", f"TagLimitExceeded: more than {MAX_TAGS} tags ({len(tags)})")
-    for key, value in tags.items():
-        if key.lower().startswith("aws:"):
-            yield Failure("tags", f"InvalidParameterValue: Tag keys starting with 'aws:' are reserved for internal use: {key}")
-        if not 1 <= len(key) <= 128:
-            yield Failure("tags", f"InvalidParameterValue: Tag key exceeds the maximum length of 128 characters: {key[:20]}…")
-        if isinstance(value, str) and len(value) > 256:
-            yield Failure("tags", f"InvalidParameterValue: Tag value exceeds the maximum length of 256 characters: {key}")

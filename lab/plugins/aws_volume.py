@@ -38,20 +38,10 @@ SCHEMA: Schema = {
     "type": Field(computed=True),
     "volumeInitializationRate": Field(int),
 }
-_TYPES = ("standard", "io1", "io2", "gp2", "sc1", "st1", "gp3")
-# GiB and IOPS by type: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
-_SIZES = {"gp2": (1, 16384), "gp3": (1, 65536), "io1": (4, 16384), "io2": (4, 65536), "st1": (125, 16384), "sc1": (125, 16384)} | {
-    "standard": (1, 1024)
-}
-_IOPS = {"gp3": (3000, 80000), "io1": (100, 64000), "io2": (100, 256000)}
-# A volume's IOPS for each GiB, and gp3's MiB/s for each IOPS: https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html
-_IOPS_PER_GIB = {"gp3": 500, "io1": 50, "io2": 1000}
-_MIB_PER_IOPS = 0.25
-_BASE_IOPS, _BASE_THROUGHPUT = 3000, 125
 
 
 def check(news: Values) -> Iterator[Failure]:
-    """The schema's own rules, the provider's (CustomizeDiff) and then EC2's."""
+    """The schema's own rules and the provider's (CustomizeDiff); sizes and ratios are EC2's to judge."""
     if news.get("size") is None and news.get("snapshotId") is None:
         yield Failure("size", '"size": one of `size,snapshot_id` must be specified')
     if news.get("volumeInitializationRate") is not None and news.get("snapshotId") is None:
@@ -61,10 +51,8 @@ def check(news: Values) -> Iterator[Failure]:
     yield from aws_schema.between(news, "throughput", 125, 2000)
     yield from aws_schema.between(news, "volumeInitializationRate", 100, 300)
     kind = news.get("type", "")
-    if kind is UNKNOWN:
-        return
-    yield from _misplaced(news, str(kind))
-    yield from _refused_by_ec2(news, str(kind) or "gp2")
+    if kind is not UNKNOWN:
+        yield from _misplaced(news, str(kind))
 
 
 def replaced(olds: Values, news: Values) -> frozenset[str]:  # noqa: ARG001 - as other types have it
@@ -83,7 +71,7 @@ def create(account: Account, news: Values) -> str:
         KmsKeyId=news.get("kmsKeyId"),
         MultiAttachEnabled=news.get("multiAttachEnabled"),
         OutpostArn=news.get("outpostArn"),
-        Size=news.get("size"),
+        Size=news.get("size") or None,
         SnapshotId=news.get("snapshotId"),
         Throughput=news.get("throughput"),
         VolumeType=news.get("type"),
@@ -136,7 +124,7 @@ def update(account: Account, id_: str, olds: Values, news: Values, seconds: floa
     if changed:
         kind = news.get("type") or olds.get("type")
         gp3 = kind == "gp3"
-        iops = news.get("iops") if "iops" in changed or ("type" in changed and kind in _IOPS) else None
+        iops = news.get("iops") if "iops" in changed or ("type" in changed and kind in {"io1", "io2", "gp3"}) else None
         throughput = (news.get("throughput") or (olds.get("throughput") if olds.get("type") == kind else None)) if gp3 else None
         account.client.ec2(
             "ModifyVolume",
@@ -174,26 +162,6 @@ def _misplaced(news: Values, kind: str) -> Iterator[Failure]:
         yield Failure("multiAttachEnabled", f"'multi_attach_enabled' must not be set when 'type' is '{kind}'")
     if kind != "gp3" and news.get("throughput"):
         yield Failure("throughput", f"'throughput' must not be set when 'type' is '{kind}'")
-
-
-def _refused_by_ec2(news: Values, kind: str) -> Iterator[Failure]:
-    """What the provider sends on and CreateVolume answers with InvalidParameterValue (UnknownVolumeType for a type)."""
-    if kind not in _TYPES:
-        yield Failure("type", f"UnknownVolumeType: Unknown volume type '{kind}'; one of {', '.join(_TYPES)} is")
-        return
-    size, iops, throughput = news.get("size"), news.get("iops"), news.get("throughput")
-    for name, value, limits in (("size", size, _SIZES[kind]), ("iops", iops, _IOPS.get(kind))):
-        if isinstance(value, int) and limits is not None and not limits[0] <= value <= limits[1]:
-            yield Failure(
-                name, f"InvalidParameterValue: Volume {name} {value} is out of the range {limits[0]} to {limits[1]} of type {kind}"
-            )
-    if isinstance(size, int) and isinstance(iops, int) and iops > max(size * _IOPS_PER_GIB.get(kind, iops), _IOPS.get(kind, (0, 0))[0]):
-        yield Failure("iops", f"InvalidParameterCombination: iops to volume size ratio of {iops}:{size} is above {_IOPS_PER_GIB[kind]}")
-    most = (iops if isinstance(iops, int) else _BASE_IOPS) * _MIB_PER_IOPS
-    if kind == "gp3" and isinstance(throughput, int) and iops is not UNKNOWN and throughput > max(most, _BASE_THROUGHPUT):
-        yield Failure(
-            "throughput", f"InvalidParameterValue: Throughput (MiBps) to iops ratio of {throughput} is too high; {most:.0f} at most"
-        )
 
 
 def _describe(account: Account, id_: str) -> Element | None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import grpc
 
+from lab.plugins.wire import bare_sdk
+
 
 @dataclass(slots=True)
 class EngineLog:
@@ -18,10 +20,10 @@ class EngineLog:
 
     def status(self, urn: str, message: str) -> None:
         """Show *message* as the resource's present state; it is kept nowhere."""
-        from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc  # noqa: PLC0415 - most runs wait for nothing
-
         if not self.address:
             return
+        with bare_sdk():
+            from pulumi.runtime.proto import engine_pb2, engine_pb2_grpc  # noqa: PLC0415 - most runs wait for nothing
         if self._stub is None:
             self._stub = engine_pb2_grpc.EngineStub(grpc.insecure_channel(self.address))
         with contextlib.suppress(grpc.RpcError):

@@ -98,9 +98,10 @@ class Kubernetes:
         try:
             place, live = self._applier().create(wanted, owner, functools.partial(self._log.status, on.urn))
         except NoMatch as error:
+            kind = f"{wanted['apiVersion']}/{wanted['kind']}"
             raise Refused(
-                f'creation of resource "{on.urn}" with kind {wanted["apiVersion"]}/{wanted["kind"]} failed because the Kubernetes API '
-                f"server reported that the apiVersion for this resource does not exist. Verify that any required CRDs have been created: {error}"
+                f'creation of resource "{on.urn}" with kind {kind} failed because the Kubernetes API server reported that the apiVersion '
+                f"for this resource does not exist. Verify that any required CRDs have been created: {error}"
             ) from error
         except (ApiError, Unreachable) as error:
             raise Refused(

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import json
 import sys
 import types
+from collections.abc import Iterator
 from pathlib import Path
 
 
-def _spare_the_sdk() -> None:
-    """Let `pulumi` and `pulumi.runtime` be bare folders in this process, unless the SDK is loaded already."""
+@contextlib.contextmanager
+def bare_sdk() -> Iterator[None]:
+    """Let `pulumi` and `pulumi.runtime` be bare folders for the imports within, unless the SDK is loaded already."""
     found = importlib.util.find_spec("pulumi") if "pulumi" not in sys.modules else None
-    if found is None or found.origin is None:
-        return
-    base = Path(found.origin).parent
-    for name, folder in (("pulumi", base), ("pulumi.runtime", base / "runtime"), ("pulumi.runtime.proto", base / "runtime" / "proto")):
-        bare = types.ModuleType(name)
-        bare.__path__ = [str(folder)]
-        sys.modules[name] = bare
+    bare = dict(_folders(Path(found.origin).parent)) if found is not None and found.origin is not None else {}
+    sys.modules.update(bare)
+    try:
+        yield
+    finally:
+        for name in bare:
+            del sys.modules[name]  # whoever imports the SDK later gets the whole of it
 
 
 def sdk_version(package: str) -> str:
@@ -25,13 +29,17 @@ def sdk_version(package: str) -> str:
     found = importlib.util.find_spec(package)
     if found is None or found.origin is None:
         return "0.0.0"
-    import json  # noqa: PLC0415 - only GetPluginInfo needs it
-
     return str(json.loads(Path(found.origin).with_name("pulumi-plugin.json").read_text())["version"])
 
 
-_spare_the_sdk()
+def _folders(base: Path) -> Iterator[tuple[str, types.ModuleType]]:
+    for name, folder in (("pulumi", base), ("pulumi.runtime", base / "runtime"), ("pulumi.runtime.proto", base / "runtime" / "proto")):
+        module = types.ModuleType(name)
+        module.__path__ = [str(folder)]
+        yield name, module
 
-from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2  # noqa: E402
 
-__all__ = ["plugin_pb2", "provider_pb2", "provider_pb2_grpc", "sdk_version", "status_pb2"]
+with bare_sdk():
+    from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc, status_pb2
+
+__all__ = ["bare_sdk", "plugin_pb2", "provider_pb2", "provider_pb2_grpc", "sdk_version", "status_pb2"]
