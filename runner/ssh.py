@@ -38,8 +38,7 @@ def prepared(place: Place, user: str) -> Iterator[dict[str, str]]:
         yield settings
     finally:
         _hang_up(sockets)
-        shutil.rmtree(sockets, ignore_errors=True)
-        shutil.rmtree(folder, ignore_errors=True)
+        forget(place)
 
 
 def _elsewhere(place: Place) -> Path:
@@ -49,10 +48,11 @@ def _elsewhere(place: Place) -> Path:
 
 
 def forget(place: Place) -> None:
-    """Remove what a session that was killed could not."""
+    """Remove key, known hosts and sockets; also for a session that was killed and could not."""
     shutil.rmtree(place.root / "ssh", ignore_errors=True)
     if (link := place.root / "sockets").is_symlink():
         shutil.rmtree(link.readlink(), ignore_errors=True)
+        link.unlink()
 
 
 def _private(path: Path, key: Path) -> Path:
