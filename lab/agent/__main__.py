@@ -25,6 +25,7 @@ from lab.agent.home import Surroundings
 from lab.agent.interfaces import Interfaces
 from lab.agent.network import Addresses
 from lab.agent.nodes import Node, Nodes
+from lab.agent.resizer import CLAIMS, Resizer
 from lab.agent.roster import Roster
 from lab.agent.server import Server
 from lab.agent.starting import Machine
@@ -94,6 +95,7 @@ def _assemble(machine: Machine, api: Api) -> list[asyncio.Task[None]]:
 
     works = {
         "nodes": nodes.mirror.run(), "pods": roster.mirror.run(), "attachments": attachments.run(), "heartbeats": nodes.beat(),
+        "claims": Mirror(api, CLAIMS, Resizer(api, cloud).changed).run(),
         "interfaces": interfaces.run(), "tokens": roster.refresh(),
         **{f"source-{number}": source.run() for number, source in enumerate(roster.sources)},
         "logs": Server(machine.lab, roster).run(), "control": Control(machine.lab, roster).run(),

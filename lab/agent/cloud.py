@@ -71,6 +71,14 @@ class Cloud:
         found = answer["Volumes"][0].get("Attachments", [])
         return [Attachment(one["InstanceId"], one["Device"], one["State"]) for one in found]
 
+    async def size(self, volume: str) -> int:
+        """The volume's size in GiB."""
+        answer = await self._call(lambda: self._ec2.describe_volumes(VolumeIds=[volume]))
+        return int(answer["Volumes"][0]["Size"])
+
+    async def grow(self, volume: str, size: int) -> None:
+        await self._call(lambda: self._ec2.modify_volume(VolumeId=volume, Size=size))
+
     async def devices(self, instance: str) -> set[str]:
         """The device names that are taken on the instance."""
         filters = [{"Name": "attachment.instance-id", "Values": [instance]}]

@@ -22,6 +22,7 @@ NEWNS, NEWUTS, NEWPID, NEWNET = 0x00020000, 0x04000000, 0x20000000, 0x40000000
 RDONLY, NOSUID, NODEV, NOEXEC, REMOUNT, BIND, REC, PRIVATE = 1, 2, 4, 8, 32, 4096, 16384, 1 << 18
 DETACH, SET_PDEATHSIG = 2, 1
 DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+KERNEL = ("/proc", "/sys", "/dev")
 OLD = ".outside"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -38,26 +39,57 @@ def _mount(source: str, target: str, kind: str | None = None, flags: int = 0, op
     _check(result, f"mount {source} on {target}")
 
 
-def _overlay(lower: str, scratch: Path, target: str) -> None:
-    """Lay a private writable layer over *lower*: nothing the container does to it reaches the machine's files."""
-    upper, work = scratch / "upper", scratch / "work"
-    upper.mkdir(parents=True)
-    work.mkdir()
-    quoted = [str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for path in (lower, upper, work)]
-    _mount("overlay", target, "overlay", 0, "lowerdir={},upperdir={},workdir={}".format(*quoted))
+class Layers:
+    """Writable layers of the container's own over the machine's folders: nothing it does to them reaches the machine's files."""
+
+    def __init__(self, scratch: Path, points: list[str]) -> None:
+        self._scratch = scratch
+        self._points = points
+        self._count = 0
+        self.root = scratch / "root"
+        self.root.mkdir(parents=True)
+
+    def lay(self) -> None:
+        """Cover the root and every other file system; folder by folder where a user namespace forbids to cover the root as a whole."""
+        try:
+            self._cover("/")
+        except OSError:
+            _mount("tmpfs", str(self.root), "tmpfs", 0, "mode=755")
+            self._cover_within("/", options=",userxattr")
+            return
+        for point in self._points:
+            if (self.root / point.lstrip("/")).is_dir():
+                self._cover(point)
+
+    def _cover(self, lower: str, options: str = "") -> None:
+        upper, work = (self._scratch / f"layer-{self._count}" / name for name in ("upper", "work"))
+        self._count += 1
+        upper.mkdir(parents=True)
+        work.mkdir()
+        quoted = [str(path).replace("\\", "\\\\").replace(":", "\\:").replace(",", "\\,") for path in (lower, upper, work)]
+        _mount("overlay", str(self.root / lower.lstrip("/")), "overlay", 0, "lowerdir={},upperdir={},workdir={}".format(*quoted) + options)
+
+    def _cover_within(self, folder: str, options: str) -> None:
+        """Cover each folder in *folder* that has no file system below it, and look into those that have."""
+        for entry in os.scandir(folder):
+            target = self.root / entry.path.lstrip("/")
+            if entry.is_symlink():
+                target.symlink_to(Path(entry.path).readlink())
+            elif entry.is_dir() and entry.path not in KERNEL:
+                target.mkdir(mode=entry.stat().st_mode & 0o7777)
+                if any(point.startswith(entry.path + "/") for point in self._points):
+                    self._cover_within(entry.path, options)
+                else:
+                    self._cover(entry.path, options)
 
 
 def _root(plan: dict[str, Any]) -> None:
-    """Make the root: the machine's file systems, each under a layer of the container's own; then move into it."""
-    scratch = Path(plan["scratch"])
-    root = scratch / "root"
-    root.mkdir(parents=True)
-    _overlay("/", scratch / "layer-0", str(root))
-    for number, lower in enumerate(plan["lowers"], 1):
-        if (root / lower.lstrip("/")).is_dir():
-            _overlay(lower, scratch / f"layer-{number}", str(root / lower.lstrip("/")))
-    (root / OLD).mkdir(exist_ok=True)
-    os.chdir(root)
+    """Make the container's root and move into it."""
+    layers = Layers(Path(plan["scratch"]), plan["lowers"])
+    layers.lay()
+    for name in (OLD, *KERNEL):
+        (layers.root / name.lstrip("/")).mkdir(exist_ok=True)
+    os.chdir(layers.root)
     _check(_libc.pivot_root(b".", OLD.encode()), "pivot_root")
     os.chdir("/")
 
@@ -114,7 +146,8 @@ def _become(plan: dict[str, Any]) -> None:
         if not Path(place).exists():
             Path(place).mkdir(parents=True)
             os.chown(place, plan["uid"], plan["gid"])
-    os.setgroups(plan["groups"])
+    with suppress(PermissionError):  # a user namespace has no other groups
+        os.setgroups(plan["groups"])
     os.setgid(plan["gid"])
     os.setuid(plan["uid"])
     os.chdir(plan["workdir"])

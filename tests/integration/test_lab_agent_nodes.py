@@ -126,6 +126,17 @@ def test_a_node_says_which_volumes_it_uses_until_their_processes_are_gone(kube: 
     assert not kube.get("node", NODE)["status"].get("volumesInUse")
 
 
+def test_a_claim_that_asks_for_more_gets_it_when_its_volume_has_it(kube: Kube, ec2: EC2Client) -> None:
+    handle = volume(ec2, kube, "grows")
+    kube.until("pvc", "grows", lambda claim: claim["status"].get("phase") == "Bound")
+    ec2.modify_volume(VolumeId=handle, Size=3)
+    kube.ctl("patch", "pvc", "grows", "--patch", json.dumps({"spec": {"resources": {"requests": {"storage": "3Gi"}}}}))
+    kube.until("pvc", "grows", lambda claim: claim["status"]["capacity"]["storage"] == "3Gi")
+    assert kube.get("pv", f"{kube.namespace}-grows")["spec"]["capacity"]["storage"] == "3Gi"
+    modified = ec2.describe_volumes_modifications(VolumeIds=[handle])["VolumesModifications"]
+    assert [one["TargetSize"] for one in modified] == [3]
+
+
 def test_a_pod_that_waits_for_its_volume_can_still_be_deleted(kube: Kube) -> None:
     claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "nobody-made-it"}}]
     kube.pod("early", shell("sleep 1000", volumeMounts=[{"name": "data", "mountPath": "/data"}]), nodeName=NODE, volumes=claim)
