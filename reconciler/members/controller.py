@@ -45,9 +45,10 @@ class Controller:
 
     def tick(self, members: Iterable[Member], departing: Iterable[str] = ()) -> Standing:
         """Bring every member one step nearer to its place. *departing* are those to clean up after, once their Pods have ended."""
-        wanted, going = tuple(members), tuple(sorted(set(departing)))
+        wanted, leaving = tuple(members), set(departing)
+        going = tuple(sorted(leaving - {member.name for member in wanted}))  # others only give up an interface
         try:
-            decisions, live = self._decide(wanted, going)
+            decisions, live = self._decide(wanted, going, fixed=bool(leaving))
             refused = self._actor.carry_out(decisions, live.zone)
             live = self._explained(wanted, live)
         except errors.ProviderError as error:
@@ -66,7 +67,7 @@ class Controller:
             return _unread(wanted, (), act.refusal(error))
         return self._judge(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
 
-    def _decide(self, wanted: tuple[Member, ...], going: tuple[str, ...]) -> tuple[dict[str, Decision], Live]:
+    def _decide(self, wanted: tuple[Member, ...], going: tuple[str, ...], *, fixed: bool) -> tuple[dict[str, Decision], Live]:
         """What to do about those who are not known to be in their place, and what was read for it: Pods last, see `decide`."""
         live = self._pods(Live())
         undecided = [member for member in wanted if self._is_undecided(member, live)]
@@ -74,7 +75,7 @@ class Controller:
         if not undecided and not leaving:
             return {}, live
         kinds = {member.follows for member in undecided}
-        live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=bool(leaving) or False in kinds))
+        live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds))
         decisions = {member.name: decide(member, live) for member in undecided}
         interfaces = {address.rpartition("/")[2]: one for address, one in live.interfaces.items()}
         return decisions | {name: depart(name, interfaces.get(name), live) for name in leaving}, live

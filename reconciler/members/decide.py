@@ -136,10 +136,19 @@ def _point(member: Member, pod: Pod, live: Live) -> Decision:
         return Decision(until=f"its Pod on {pod.node} has an address")
     if not live.zone:
         return Decision(until="the hosted zone is made")
+    if pod.host_network and str(member.interface) in live.interfaces:
+        return Decision(until="its Pod is made anew without the interface that it had")
+    stray = _stray(member, live)
     record = live.records.get(member.fqdn)
     if record and record.values == (pod.ip,) and record.ttl == member.ttl:
-        return Decision()
-    return Decision((Point(member, record, pod.ip),), f"{member.fqdn} is {pod.ip}")
+        return Decision(stray)
+    return Decision((*stray, Point(member, record, pod.ip)), f"{member.fqdn} is {pod.ip}")
+
+
+def _stray(member: Member, live: Live) -> tuple[Action, ...]:
+    """Lets go of the interface of a member that has one no longer: AWS deletes none that is attached."""
+    had = live.interfaces.get(str(member.interface))
+    return (Detach(had.attachment, force=False),) if had and had.attachment and had.status != "detaching" else ()
 
 
 def _bring(member: Member, pod: Pod, live: Live) -> Decision:

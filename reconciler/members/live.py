@@ -45,6 +45,7 @@ class Pod:
     created: str = ""
     unscheduled: str = ""
     message: str = ""
+    host_network: bool = False
     containers: tuple[Container, ...] = ()
 
     @property
@@ -155,6 +156,7 @@ def pod(payload: Payload) -> Pod:
         created=metadata.get("creationTimestamp", ""),
         unscheduled=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
         message=status.get("message", "") or status.get("reason", ""),
+        host_network=spec.get("hostNetwork", False),
         containers=(*containers, *(_container(one, init=False) for one in status.get("containerStatuses", ()))),
     )
 

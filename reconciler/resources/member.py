@@ -15,7 +15,6 @@ from reconciler.resources import cloud, kubernetes, storage
 
 FACTS_PATH = "/etc/member"  # where the init container finds its interface's address and hardware address
 MARK_PATH = "/volume"  # where it sees the member's first volume, on which it leaves its mark
-_LONGEST_NAME = 63
 
 
 def members(service: Service, environment: Environment) -> tuple[MemberPlan, ...]:
@@ -50,9 +49,7 @@ def facts(service: Service, environment: Environment, plan: Iterable[MemberPlan]
         texts |= {f"{name}.address": Ref(id, "private_ip"), f"{name}.mac": Ref(id, "mac_address")}
     metadata = {"namespace": service.namespace, "name": facts_name(service)}
     manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": texts}
-    return kubernetes.claimed(
-        environment, service.name, manifest, needs={*interfaces.values(), *needs}, origin=service.origin
-    )
+    return kubernetes.claimed(environment, service.name, manifest, needs={*interfaces.values(), *needs}, origin=service.origin)
 
 
 def facts_name(service: Service) -> str:
@@ -86,13 +83,11 @@ def gate(service: Service, environment: Environment) -> dict[str, Any]:
 
 def checks(service: Service, environment: Environment) -> Iterator[Check]:
     """What can be wrong with any type's members."""
-    plan = members(service, environment)
-    if plan and len(plan[-1].name) > _LONGEST_NAME:
-        yield "replicas", f"the name {plan[-1].name} is longer than the {_LONGEST_NAME} characters of a DNS label", "choose a shorter name"
     if not has_interface(service):
         return
     if not service.volumes:
         yield "addresses", "a member's address lies in one zone, and without a volume nothing keeps its Pod there", "give it a volume"
-    for zone in dict.fromkeys(member.zone for member in plan):
-        if zone not in environment.aws.subnets:
+    subnets = environment.aws.subnets  # where it names none at all, the machine that plans may know them
+    for zone in dict.fromkeys(member.zone for member in members(service, environment)):
+        if subnets and zone not in subnets:
             yield "addresses", f"the environment names no subnet in zone {zone}", f"add {zone} to spec.aws.subnets of the Environment"

@@ -172,6 +172,20 @@ def test_a_departed_member_gives_its_interface_free() -> None:
     assert "Attachment" not in made.interfaces["eni-zk-0"]
 
 
+def test_a_member_that_gives_up_its_address_lets_go_of_it_once_its_pod_does() -> None:
+    made = settled()
+    now = replace(ZK_0, follows=True)
+    made.pods["zk-0"]["spec"]["hostNetwork"] = True
+    assert run(made, 1, (now,), ("zk-0",))["zk-0"] == Waiting(
+        "zk-0 is in its place: its Pod is made anew without the interface that it had"
+    )
+    assert made.interfaces["eni-zk-0"]["Attachment"]["Status"] == "attached"
+    made.pod("zk-0", "a1")
+    assert run(made, 2, (now,), ("zk-0",))["zk-0"] == Done()
+    assert "Attachment" not in made.interfaces["eni-zk-0"]
+    assert made.records["zk-0.db.internal."]["ResourceRecords"] == [{"Value": made.pods["zk-0"]["status"]["podIP"]}]
+
+
 def test_a_record_that_members_did_not_write_is_never_removed() -> None:
     made = world()
     made.records["www.db.internal."] = {"Name": "www.db.internal.", "Type": "A", "TTL": 5, "ResourceRecords": [{"Value": "10.0.0.1"}]}
@@ -456,7 +470,7 @@ class Race:
 
 
 @given(parts=PARTS, nodes=NODES, members=st.sampled_from([(KV_0,), (ZK_0,), (KV_0, ZK_0)]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 def test_no_interleaving_lets_a_loser_displace_a_winner(parts: list[list[Turn]], nodes: list[str], members: tuple[Member, ...]) -> None:
     race = Race(nodes, members)
     for who, count in itertools.chain.from_iterable(parts):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import inspect
 import textwrap
@@ -9,13 +10,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
-from ruamel.yaml import YAML
 
-from reconciler import kinds
+from reconciler import errors, kinds, load
 from reconciler.model.environment import Environment
+from reconciler.model.origin import Revision
 from reconciler.model.resource import Resource
-from reconciler.model.service import Service, ServiceSpec
+from reconciler.model.service import Service
 from reconciler.model.value import Ref
 from reconciler.resources import shared
 
@@ -29,18 +29,29 @@ ENVIRONMENT = Environment(
 )
 
 
+def document(name: str) -> str:
+    """The example in the docstring of a type."""
+    lines = (inspect.getdoc(importlib.import_module(f"stacks.{name}")) or "").splitlines()
+    start = lines.index("    apiVersion: reconciler/v1")
+    end = next((n for n, line in enumerate(lines) if n > start and line and not line.startswith("    ")), len(lines))
+    return textwrap.dedent("\n".join(lines[start:end]))
+
+
+def loaded(text: str) -> Service:
+    """The one service of a repository that has nothing else."""
+    environment = f"""
+apiVersion: reconciler/v1
+kind: Environment
+metadata: {{name: lab}}
+spec: {{zones: {list(ZONES)}, dns: {{zone: db.internal}}, aws: {{subnets: {dict(ENVIRONMENT.aws.subnets)}}}}}
+"""
+    texts = {"specs/lab/environment.yaml": environment.encode(), "specs/lab/services/one.yaml": text.encode()}
+    return load.load(texts, Revision("", "", "lab"), TYPES).services[0]
+
+
+@functools.cache
 def example(name: str) -> Service:
-    """The service in the docstring of a type."""
-    doc = inspect.getdoc(importlib.import_module(f"stacks.{name}")) or ""
-    block = doc[doc.index("    apiVersion:") :]
-    lines = block.splitlines()
-    end = next((n for n, line in enumerate(lines) if line and not line.startswith("    ")), len(lines))
-    document = YAML(typ="safe").load(textwrap.dedent("\n".join(lines[:end])))
-    assert document["apiVersion"] == "reconciler/v1"
-    assert document["kind"] == "Service"
-    ServiceSpec.model_validate(document["spec"], by_name=False, by_alias=True)
-    spec = {"version": TYPES[name].default_version, "namespace": "default", **document["spec"]}
-    return Service.model_validate({**spec, **document["metadata"]})
+    return loaded(document(name))
 
 
 def rendered(service: Service) -> dict[str, Resource]:
@@ -48,7 +59,7 @@ def rendered(service: Service) -> dict[str, Resource]:
 
 
 def changed(service: Service, **fields: Any) -> Service:
-    return Service.model_validate({**service.model_dump(by_alias=True), **fields})
+    return Service.model_validate({**service.model_dump(by_alias=True), **fields}).placed(service.locate)
 
 
 @pytest.fixture(params=sorted(TYPES))
@@ -57,10 +68,8 @@ def service(request: pytest.FixtureRequest) -> Service:
 
 
 def test_the_example_of_the_docstring_is_valid(service: Service) -> None:
-    type_ = TYPES[service.type]
-    type_.options.model_validate(service.options, by_name=False, by_alias=True)
-    assert service.version in type_.versions
-    assert list(type_.check(service, ENVIRONMENT)) == []
+    assert list(TYPES[service.type].check(service, ENVIRONMENT)) == []
+    assert service.version in TYPES[service.type].versions
 
 
 def test_rendering_twice_gives_the_same(service: Service) -> None:
@@ -68,8 +77,13 @@ def test_rendering_twice_gives_the_same(service: Service) -> None:
 
 
 def test_an_unknown_option_is_refused(service: Service) -> None:
-    with pytest.raises(ValidationError, match="surprise"):
-        TYPES[service.type].options.model_validate({**service.options, "surprise": 1})
+    text = document(service.type).replace("options: {", "options: {surprise: 1, ")
+    with pytest.raises(errors.SpecError, match=rf"specs/lab/services/one.yaml:{line_of(text, 'options:')}:\d+: .*surprise"):
+        loaded(text)
+
+
+def line_of(text: str, words: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), 1) if words in line)
 
 
 def test_everything_needed_is_declared_here_or_shared(service: Service) -> None:
