@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
@@ -18,6 +19,7 @@ from reconciler.model.value import Ref, Value
 from reconciler.ports import StackRun
 
 Providers = Callable[[], Mapping[str, pulumi.ProviderResource]]  # by package: "aws", "kubernetes"
+_one_at_a_time = threading.Lock()
 
 
 @dataclass(slots=True)
@@ -30,6 +32,11 @@ class Program:
     attributes: dict[ResourceId, dict[str, str]] = field(default_factory=dict)
 
     def __call__(self) -> None:
+        """Register everything. One program at a time: the SDK loads its modules when they are first touched, and no two threads may."""
+        with _one_at_a_time:
+            self._register()
+
+    def _register(self) -> None:
         providers = self.providers() if self.run.resources else {}
         outputs: dict[ResourceId, Mapping[str, Any]] = {}
         adopted = {change.id: change.live_id for change in self.run.changes if change.action == "adopt"}

@@ -1,0 +1,50 @@
+"""The inline program: what it registers, in which order, and that no two of them touch the SDK at once."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from types import SimpleNamespace
+from typing import Any, cast
+
+from providers.pulumi.program import Program
+from reconciler.kinds import Kind
+from reconciler.model.address import ResourceId
+from reconciler.model.origin import Revision
+from reconciler.model.resource import Resource
+from reconciler.ports import StackRun
+
+
+class Slow:
+    """A kind whose declarations take a while, and which sees how many are under way."""
+
+    def __init__(self) -> None:
+        self.now = self.most = 0
+        self.declared: list[ResourceId] = []
+
+    def declare(self, resource: Resource, fields: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
+        self.now += 1
+        self.most = max(self.most, self.now)
+        time.sleep(0.01)
+        self.declared.append(resource.id)
+        self.now -= 1
+        return {"": None}
+
+
+def run(stack: str) -> StackRun:
+    ids = [ResourceId("volume", "lab", stack, f"{stack}-{number}/data") for number in range(3)]
+    return StackRun(Revision("lab", "c" * 40, "t" * 40), stack, tuple(Resource(id, {}, stack) for id in ids), (), {})
+
+
+def test_two_programs_never_declare_at_once() -> None:
+    kind = Slow()
+    providers = {"aws": SimpleNamespace(), "kubernetes": SimpleNamespace()}
+    programs = [Program(run(stack), {"volume": cast("Kind", kind)}, lambda: cast("Any", providers)) for stack in ("one", "two", "three")]
+    threads = [threading.Thread(target=program) for program in programs]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(kind.declared) == 9
+    assert kind.most == 1
