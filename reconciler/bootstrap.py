@@ -28,9 +28,8 @@ from reconciler.resources import kubernetes
 from reconciler.world import World
 
 if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
-    from providers.git import GitSpecs
-
     from providers.aws import Aws
+    from providers.git import GitSpecs
     from providers.kubernetes import Kubernetes
     from providers.pulumi import Pulumi
     from reconciler.components.controller import Controller as ComponentsController

@@ -56,8 +56,16 @@ def load(text: str, name: str) -> Saved:
             address: (change["action"], {field: (pair[0], pair[1]) for field, pair in change["fields"].items()})
             for address, change in document["changes"].items()
         }
-        words = (document[key] for key in ("environment", "revision", "tree", "digest", "fingerprint", "version"))
-        return Saved(*words, float(document["expires"]), changes)
+        return Saved(
+            document["environment"],
+            document["revision"],
+            document["tree"],
+            document["digest"],
+            document["fingerprint"],
+            document["version"],
+            float(document["expires"]),
+            changes,
+        )
     except (ValueError, KeyError, TypeError, IndexError) as error:
         raise errors.UsageError(f"{name} is not a plan file", hint="make one with `reconcile plan --out FILE`") from error
 

@@ -153,5 +153,3 @@ def test_a_field_that_our_manager_holds_and_the_spec_dropped_is_removed():
     found = Observation(CLAIM, "x", {"metadata": {"labels": {"a": "1", "team": "db"}}}, owned=frozenset({labels}))
     (field,) = compare.differences(resource, found, KINDS["kubernetes"], gather([], {}))
     assert (field.path, field.before, field.after) == (labels, "db", None)
-
-

@@ -69,7 +69,9 @@ def test_the_text_is_the_interface_s():
         made(*changes, components=summary),
         drift=(Drift("record/lab/orders-db-1.db.internal", "ttl is 300 live, 5 declared (since the apply of 1c9e0d2)"),),
     )
-    assert text.render(drifting) == f"""\
+    assert (
+        text.render(drifting)
+        == f"""\
 Note: objects have changed outside of the specs (each is planned below)
   ~ record/lab/orders-db-1.db.internal   ttl is 300 live, 5 declared (since the apply of 1c9e0d2)
 
@@ -87,6 +89,7 @@ Plan: 1 to add, 2 to change, 1 to destroy. 1 on hold, 1 refused.
 Components: 40 of 1000 pending for compute-2026-11 (layers 0, 2), 3 failed.
 Digest {drifting.digest} of 1c9e0d2
 """
+    )
 
 
 def test_an_empty_plan_is_falsy_and_says_so():
@@ -205,10 +208,9 @@ IDS = st.lists(st.builds(lambda n: ResourceId("volume", "lab", "kv", f"kv-{n}/da
 
 @given(IDS, st.randoms(use_true_random=False))
 def test_a_plan_is_a_permutation_of_its_changes_and_respects_needs(ids, random):
-    changes = [
-        Change(id, random.choice(["create", "update", "delete", "keep"]), "engine", "", "kv", needs=frozenset(random.sample(ids[:n], min(n, 2))))
-        for n, id in enumerate(ids)
-    ]
+    actions = ["create", "update", "delete", "keep"]
+    needs = [frozenset(random.sample(ids[:n], min(n, 2))) for n in range(len(ids))]
+    changes = [Change(id, random.choice(actions), "engine", "", "kv", needs=need) for id, need in zip(ids, needs, strict=True)]
     random.shuffle(changes)
     ordered = plan.order(changes)
     assert sorted(change.id for change in ordered) == sorted(ids)
