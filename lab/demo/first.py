@@ -63,7 +63,10 @@ def sessions(stage: Stage) -> None:
     """What the sessions did, and how node07 came round."""
     stage.say("Each session was a Kubernetes Job that ran ansible-playbook, layer by layer, and reported every host.")
     stage.reconcile("sessions", "list")
-    stage.say(f"The first layer failed on {_SLOW} twice, by Ansible's own result. It was tried again until it succeeded.")
+    stage.say(f"The first layer failed on {_SLOW} twice, by Ansible's own result, and was tried again until it succeeded:")
+    failed = [row["name"] for row in json.loads(stage.quietly("sessions", "list", "--format", "json")) if row["succeeded"] == "false"]
+    for name in reversed(failed):
+        stage.shell(f"reconcile sessions logs {name} | grep -E 'fatal|not ready|failed=1'")
     stage.reconcile("components", "show", _SLOW)
     attempts = {name: _on(name, "srv/attempts") for name in MACHINES}
     slow = attempts.pop(_SLOW)

@@ -15,6 +15,7 @@ class Fold:
     tail: int
     where: str
     opens: re.Pattern[str] | None = None
+    what: str = "lines more"
     _seen: int = 0
     _held: deque[str] = field(default_factory=deque)
     _left_out: int = 0
@@ -40,4 +41,4 @@ class Fold:
         """What is to be shown at the end."""
         lines, self._held = list(self._held), deque()
         count, self._left_out = self._left_out, 0
-        return [f"  … {count} lines more, all in {self.where}", *lines] if count else lines
+        return [f"  … {count} {self.what}, all in {self.where}", *lines] if count else lines

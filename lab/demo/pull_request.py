@@ -37,6 +37,8 @@ def play(stage: Stage) -> None:
     aws.set_ttl(ZONE, _NAME, 5)
     stage.reconcile("apply", "--digest", digest, head=0, tail=0)
     stage.check(aws.volume(_DATA)["Size"] == 12, "the volumes have grown")
+    stage.reconcile("history")
+    stage.check("No changes." in stage.reconcile("plan").stdout, "git and the world agree")
 
 
 def _install(stage: Stage) -> None:
@@ -54,5 +56,5 @@ def _propose(stage: Stage) -> str:
     stage.shell(f"{_GIT} commit -qam 'Give kv more room' && {_GIT} push -q origin {_BRANCH}")
     comment = stage.shell(f"cat {place.BARE}/comments/{_BRANCH}.md").stdout
     digest = re.search(r"^Digest `([0-9a-f]+)`", comment, re.MULTILINE)
-    stage.check(digest and "3 to change" in comment, "the comment tells what the merge would do, under a digest")
+    stage.check(digest and _DATA in comment, "the comment tells what the merge would do, and under which digest")
     return digest[1] if digest else ""

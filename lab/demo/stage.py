@@ -85,7 +85,8 @@ class Stage:
 
     def reconcile(self, *words: str, code: int = 0, head: int = 12, tail: int = 6) -> Result:
         """Run `reconcile` with *words*, shown; a plan is folded down to *head* and *tail* lines and its totals."""
-        return self.run(["reconcile", *words], code=code, fold=Fold(head, tail, "", _TOTALS))
+        what = "lines more" if head else "lines of the plan"
+        return self.run(["reconcile", *words], code=code, fold=Fold(head, tail, "", _TOTALS, what))
 
     def quietly(self, *words: str) -> str:
         """What `reconcile` answers to *words*, for a check; nothing is shown."""
@@ -120,7 +121,7 @@ class Stage:
 
     def _run(self, words: Sequence[str], fold: Fold, *, told: bool) -> Result:
         self._commands += 1
-        log = self.folder / f"{self._commands:02d}-{'-'.join(word for word in words[:3] if re.fullmatch(r'[a-z-]+', word))}.log"
+        log = self.folder / f"{self._commands:02d}-{'-'.join(word for word in words[:3] if re.fullmatch(r'[a-z]+', word))}.log"
         fold.where = os.path.relpath(log)
         bar = told and sys.stderr.isatty()
         command = [sys.executable, "-m", "reconciler", *words[1:]] if words[0] == "reconcile" else list(words)
@@ -161,7 +162,7 @@ class _Heard:
     def line(self, line: str) -> None:
         self.lines.append(line)
         self.log.write(line)
-        text = line.rstrip("\n")
+        text = line.rstrip()
         if self.fold:
             self._show(self.fold.add(text))
         elif not _BEGINS.search(text):

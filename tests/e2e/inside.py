@@ -1,0 +1,69 @@
+"""Clients of the services, run inside the lab's namespaces by `reconcile lab exec`: questions as JSON in, answers as JSON out."""
+
+from __future__ import annotations
+
+import json
+import socket
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+_PATIENCE = 15.0
+
+
+def redis(question: dict[str, Any]) -> dict[str, Any]:
+    """Write to the primary, read from every replica: {role by name, value by name}."""
+    import redis as library  # noqa: PLC0415 - only who asks for it
+
+    clients = {name: library.Redis(host=name, port=6379, socket_timeout=5, decode_responses=True) for name in question["members"]}
+    primary, *_ = clients.values()
+    primary.set(question["key"], question["value"])
+    values = {name: _until(lambda one=client: one.get(question["key"]), question["value"]) for name, client in clients.items()}
+    maximum = {name: client.config_get("maxmemory")["maxmemory"] for name, client in clients.items()}
+    return {"roles": {name: client.info("replication")["role"] for name, client in clients.items()}, "values": values, "maxmemory": maximum}
+
+
+def zookeeper(question: dict[str, Any]) -> dict[str, Any]:
+    """Write through the first member, read through each: {mode by name, value by name}."""
+    from kazoo.client import KazooClient  # noqa: PLC0415 - only who asks for it
+
+    modes, values = {}, {}
+    for number, name in enumerate(question["members"]):
+        client = KazooClient(hosts=f"{name}:2181", timeout=10)
+        client.start(timeout=20)
+        if not number:
+            client.ensure_path("/judged")
+            client.set("/judged", question["value"].encode())
+        client.sync("/judged")
+        values[name] = client.get("/judged")[0].decode()
+        modes[name] = next(line.split()[1] for line in client.command(b"srvr").splitlines() if line.startswith("Mode:"))
+        client.stop()
+        client.close()
+    return {"modes": modes, "values": values}
+
+
+def generic(question: dict[str, Any]) -> dict[str, Any]:
+    """What each member says when it is called."""
+    said = {}
+    for name in question["members"]:
+        with socket.create_connection((name, question["port"]), timeout=10) as connection, connection.makefile() as lines:
+            said[name] = lines.read().strip()
+    return {"said": said}
+
+
+def _until(read: Callable[[], Any], wanted: Any) -> Any:
+    deadline = time.monotonic() + _PATIENCE
+    while (found := read()) != wanted and time.monotonic() < deadline:
+        time.sleep(0.1)
+    return found
+
+
+def main() -> None:
+    clients: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"redis": redis, "zookeeper": zookeeper, "generic": generic}
+    answers = {name: clients[question["type"]](question) for name, question in json.loads(sys.argv[1]).items()}
+    print(json.dumps(answers))  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    main()
