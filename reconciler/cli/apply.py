@@ -148,8 +148,9 @@ def _code(plan: Plan, report: Report, *, interrupted: bool, waited: bool) -> int
 
 def _close(plan: Plan, report: Report, code: int) -> None:
     """The last words: what failed, what is waited for, or that all is well."""
+    told = {str(change.id) for change in plan.changes if change.action in {"hold", "refuse"}}  # by the plan above
     for name, outcome in sorted(report.outcomes.items()):
-        if not isinstance(outcome, Done):
+        if name not in told and not isinstance(outcome, Done):
             click.echo(f"{name}: {progress.spell(outcome)}")
     if code == 0:
         counts = plan.summary
@@ -157,6 +158,8 @@ def _close(plan: Plan, report: Report, code: int) -> None:
         click.echo(f"Apply complete! Resources: {done}." if plan else "Apply complete! Everything is as declared.")
     elif code == ending.INTERRUPTED:
         click.echo("Interrupted; what was in flight has finished. It is safe to run again.")
+    elif code == ending.REFUSED:
+        click.echo("Nothing was applied; the plan above says what is refused or on hold, and why.")
     elif any(isinstance(outcome, Failed) for outcome in report.outcomes.values()):
         click.echo("Apply stopped short; the lines above say why. Run it again once they are mended.")
     else:
