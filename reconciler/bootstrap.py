@@ -272,10 +272,12 @@ class Home:
         at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
         return Executor(self.engine, at_once, self.stop).run(units, progress)
 
-    def _tick_members(self, desired: Desired, changes: Iterable[Change]) -> Mapping[str, Outcome]:
+    def _tick_members(self, desired: Desired, changes: Iterable[Change], progress: Progress) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)
         going = departing(changes, desired.environment)
         standing = self.members_controller.tick(members, going)
+        for whom, deed in standing.deeds:
+            progress(whom, "done", deed)
         return {**standing.services, **{name: standing.members[name] for name in going if name in standing.members}}
 
     def _standing(self, desired: Desired) -> Mapping[str, Outcome]:

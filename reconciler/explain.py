@@ -28,6 +28,7 @@ _WANTED = {
     "tuple_type": "a list",
     "list_type": "a list",
 }
+_SHOWN = 30  # choices in a hint
 _BOOLEANS = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
@@ -43,7 +44,8 @@ def explain(place: Place, prefix: tuple[Step, ...], model: type[BaseModel], erro
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint that offers what was probably meant, or all there is to choose from."""
     known = sorted(known)
-    there = f"there {'is' if len(known) == 1 else 'are'} {', '.join(known[:20])}" if known else ""
+    more = ["…"] if len(known) > _SHOWN else []
+    there = f"there {'is' if len(known) == 1 else 'are'} {', '.join([*known[:_SHOWN], *more])}" if known else ""
     return _close(name, known) or there
 
 

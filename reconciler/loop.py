@@ -78,7 +78,7 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: world.members(desired, plan.changes)),
+            lambda: _ticking(world, state, lambda: world.members(desired, plan.changes, options.progress)),
             lambda: _ticking(world, state, lambda: _standings(world, desired)),
         )
     )

@@ -38,7 +38,7 @@ class World:
     summarise: Callable[[Desired], tuple[ComponentsSummary, ...]]
     vanished: Callable[[Iterable[str]], Mapping[str, str]]
     run: Callable[[Iterable[Unit], Progress], Mapping[ResourceId, Outcome]]
-    members: Callable[[Desired, Iterable[Change]], Mapping[str, Outcome]]
+    members: Callable[[Desired, Iterable[Change], Progress], Mapping[str, Outcome]]
     components: Callable[[Desired], tuple[Standing, ...]]
     retain: Callable[[Iterable[str], str], None]
     together: Callable[[Iterable[Callable[[], None]]], None]

@@ -79,9 +79,12 @@ class _Kubernetes:
 
         version, kind = fields["apiVersion"], fields["kind"]
         group = version if "/" in version else f"core/{version}"
-        hidden = pulumi.ResourceOptions(additional_secret_outputs=list(_SECRET) if kind == "Secret" else None)
+        own = pulumi.ResourceOptions(
+            additional_secret_outputs=list(_SECRET) if kind == "Secret" else None,
+            ignore_changes=["spec.capacity"] if kind == "PersistentVolume" else None,  # it belongs to the resizer
+        )
         props = {name: pulumi.Output.secret(value) if kind == "Secret" and name in _SECRET else value for name, value in fields.items()}
-        merged = pulumi.ResourceOptions.merge(options, hidden)
+        merged = pulumi.ResourceOptions.merge(options, own)
         return {"": pulumi.CustomResource(f"kubernetes:{group}:{kind}", str(resource.id), props, merged)}
 
 

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import grpc
 from pulumi import automation, runtime
@@ -69,11 +69,14 @@ class Pulumi:
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         """Apply *run*. The caller holds the environment's lease: a lock or an operation left by a dead run is cleared here."""
-        log, gate = Log(progress), Gate(run.changes)
+        gate = Gate(run.changes)
+        log = Log(_in_words_of(run, progress))
         program = Program(run, self.kinds, self.providers)
         stack = self._stack(run)
         self._clear(stack)
         message = self._run(stack, _gated(program, gate, log), log)
+        if gate.refusal or message:
+            progress(run.stack, "failed", gate.refusal or message)
         for surprise in gate.surprises:
             progress(run.stack, "done", f"the engine also did: {surprise}")
         if not run.resources and not message and not checkpoints.held(self.checkpoints.deployment(stack.name)):
@@ -154,6 +157,16 @@ def _gated(program: Program, gate: Gate, log: Log) -> Callable[[], None]:
         program()
 
     return run
+
+
+def _in_words_of(run: StackRun, progress: Progress) -> Progress:
+    """*progress* that tells what the engine calls a deletion as the plan does: what is kept is forgotten."""
+    forgotten = {str(change.id) for change in run.changes if change.action == "forget"}
+
+    def tell(address: str, what: Literal["start", "done", "failed"], words: str) -> None:
+        progress(address, what, "forget" if address in forgotten and words == "delete" else words)
+
+    return tell
 
 
 def _outcome(change: Change, log: Log, gate: Gate, message: str) -> Outcome:

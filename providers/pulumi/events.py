@@ -66,11 +66,18 @@ class Log:
             self.progress(address(metadata["urn"]), what, metadata["op"])
 
     def _fault(self, urn: str, message: str) -> None:
-        text = " ".join(line.strip() for line in message.splitlines() if line.strip())
         if urn and ours(urn):
-            self.failed[address(urn)] = text
-        elif not text.startswith("python inline source runtime error"):
-            self.faults.append(text)
+            self.failed[address(urn)] = brief(message)
+        elif not message.startswith("python inline source runtime error"):
+            self.faults.append(brief(message))
+
+
+def brief(message: str) -> str:
+    """A diagnostic in one line; of a traceback only what it ends with."""
+    lines = [line.strip() for line in message.splitlines() if line.strip()]
+    if "Traceback (most recent call last):" in lines:
+        lines = [*lines[: lines.index("Traceback (most recent call last):")], lines[-1]]
+    return " ".join(lines)
 
 
 class Receiver(events_pb2_grpc.EventsServicer):

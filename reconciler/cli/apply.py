@@ -147,23 +147,33 @@ def _code(plan: Plan, report: Report, *, interrupted: bool, waited: bool) -> int
 
 
 def _close(plan: Plan, report: Report, code: int) -> None:
-    """The last words: what failed, what is waited for, or that all is well."""
-    told = {str(change.id) for change in plan.changes if change.action in {"hold", "refuse"}}  # by the plan above
-    for name, outcome in sorted(report.outcomes.items()):
-        if name not in told and not isinstance(outcome, Done):
-            click.echo(f"{name}: {progress.spell(outcome)}")
+    """The last words: what failed or is waited for and was not said in the plan, or that all is well."""
+    told = {str(change.id) for change in plan.changes if change.action in {"hold", "refuse"}}
+    for words, names in _alike(report, told).items():
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
+        click.echo(f"{names[0]}{more}: {words}")
+    counts = plan.summary
+    done = [f"{counts['add']} added", f"{counts['change']} changed", f"{counts['destroy']} destroyed"]
+    done += [f"{counts[name]} {word}" for name, word in (("import", "imported"), ("forget", "forgotten")) if counts[name]]
     if code == 0:
-        counts = plan.summary
-        done = f"{counts['add']} added, {counts['change']} changed, {counts['destroy']} destroyed"
-        click.echo(f"Apply complete! Resources: {done}." if plan else "Apply complete! Everything is as declared.")
+        click.echo(f"Apply complete! Resources: {', '.join(done)}." if plan.acting else "Apply complete! Everything is as declared.")
     elif code == ending.INTERRUPTED:
         click.echo("Interrupted; what was in flight has finished. It is safe to run again.")
     elif code == ending.REFUSED:
-        click.echo("Nothing was applied; the plan above says what is refused or on hold, and why.")
+        click.echo("Nothing else was to be done; what is refused or on hold is left as it is.")
     elif any(isinstance(outcome, Failed) for outcome in report.outcomes.values()):
         click.echo("Apply stopped short; the lines above say why. Run it again once they are mended.")
     else:
         click.echo("Apply timed out; the lines above say what is waited for. Run it again to go on.")
+
+
+def _alike(report: Report, told: set[str]) -> dict[str, list[str]]:
+    """The names of what did not end well, by what is to be said of them."""
+    alike: dict[str, list[str]] = {}
+    for name, outcome in sorted(report.outcomes.items()):
+        if not isinstance(outcome, Done) and name not in told:
+            alike.setdefault(progress.spell(outcome), []).append(name)
+    return alike
 
 
 def _seconds(text_: str) -> float:

@@ -14,8 +14,8 @@ import click
 from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
 
 What = Literal["start", "done", "failed"]
-_DOING = {"create": "creating", "update": "updating", "delete": "destroying", "import": "importing"}
-_DONE = {"create": "created", "update": "updated", "delete": "destroyed", "import": "imported"}
+_DOING = {"create": "creating", "update": "updating", "delete": "destroying", "import": "importing", "forget": "forgetting"}
+_DONE = {"create": "created", "update": "updated", "delete": "destroyed", "import": "imported", "forget": "forgotten (kept)"}
 
 
 class Shown(Protocol):

@@ -79,6 +79,26 @@ class Actor:
         return True
 
 
+def told(decisions: Mapping[str, Decision], refused: Mapping[str, Outcome]) -> Iterator[tuple[str, str]]:
+    """What was done, for people: a member's address or name, and words; leases are our own book-keeping."""
+    for name, action in _all(decisions, refused):
+        match action:
+            case Point(member, before, address):
+                yield str(member.record), f"points to {address}, ttl {member.ttl}" + (f" (was {_spelt(before)})" if before else "")
+            case Remove(record):
+                yield name, f"record {record.fqdn} removed"
+            case Attach(interface, instance):
+                yield name, f"{interface} is being attached to {instance}"
+            case Detach(attachment):
+                yield name, f"attachment {attachment} is being taken away"
+            case Renew(pod):
+                yield name, f"Pod {pod.name}, which cannot start, deleted"
+
+
+def _spelt(record: Record) -> str:
+    return f"{', '.join(record.values)}, ttl {record.ttl}"
+
+
 def refusal(error: errors.ProviderError) -> Outcome:
     """Whether what was refused may succeed by itself."""
     passing = isinstance(error, errors.TransientError) or error.code in OVERTAKEN

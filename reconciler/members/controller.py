@@ -20,11 +20,15 @@ PAUSE = 3.0  # seconds after a refusal
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand after a tick: by service, and by member (also those that are going). *live* is what it was judged by."""
+    """How things stand after a tick: by service, and by member (also those that are going). *live* is what it was judged by.
+
+    *deeds* are what the tick has done, each with whom it is about.
+    """
 
     services: Mapping[str, Outcome] = field(default_factory=dict)
     members: Mapping[str, Outcome] = field(default_factory=dict)
     live: Live = field(default_factory=Live)
+    deeds: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(slots=True)
@@ -56,7 +60,7 @@ class Controller:
             return _unread(wanted, going, act.refusal(error))
         self._remember(decisions, refused, live)
         lacking = {name: "" if _settles(decision) else decision.until for name, decision in decisions.items()}
-        return self._judge(wanted, going, lacking, live)
+        return replace(self._judge(wanted, going, lacking, live), deeds=tuple(act.told(decisions, refused)))
 
     def look(self, members: Iterable[Member]) -> Standing:
         """How every member stands, without doing anything about it: reading credentials are enough."""
