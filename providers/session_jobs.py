@@ -6,16 +6,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
 
+from providers.session_mounts import secrets
 from providers.session_pod import LABELS, SESSION_LABEL, manifest
 from reconciler.components.ports import Phase, Sight
 from reconciler.errors import ProviderError
 from reconciler.model.environment import Environment
 from reconciler.model.frame import parse
 from reconciler.model.session import Session
-from reconciler.ports import Clock, Cluster, ObjectKind, Payload
+from reconciler.ports import Clock, Cluster, Payload
+from reconciler.resources.kubernetes import JOB, KINDS, POD
 
-JOB = ObjectKind("batch/v1", "Job", "jobs")
-POD = ObjectKind("v1", "Pod", "pods")
 POLL = 1.0  # seconds between two readings of a running session's report
 _JOB_NAME = "batch.kubernetes.io/job-name"
 
@@ -33,6 +33,12 @@ class JobRunner:
         self._read: dict[str, float] = {}
 
     def start(self, session: Session) -> None:
+        """Make the Job, unless it is there already. A Secret that it would wait for in vain is told at once."""
+        for name in secrets(self._environment.sessions, session).values():
+            if self._cluster.get(KINDS["Secret"], name, namespace=self._namespace) is None:
+                raise ProviderError(
+                    f"there is no Secret {name} in namespace {self._namespace}", hint="make it; the session starts by itself then"
+                )
         self._cluster.create(JOB, manifest(session, self._environment))
 
     def look(self, sessions: Sequence[Session]) -> Mapping[str, Sight]:

@@ -106,7 +106,7 @@ class Controller:
         try:
             found = resolve(configuration, desired.sources, known, self.tip)
         except ProviderError as error:
-            log.warning("configuration %s: %s", configuration.name, error)
+            log.debug("configuration %s: %s", configuration.name, error)
             self._troubles[configuration.name] = (self.clock.monotonic(), str(error))
             return open_
         self._troubles.pop(configuration.name, None)

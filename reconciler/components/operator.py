@@ -52,7 +52,7 @@ class Operator:
                 self._start(one)
             except ProviderError as error:
                 self.reasons[one.name] = f"it could not be started: {error}"
-                log.warning("session %s could not be started: %s", one.name, error)
+                log.debug("session %s could not be started: %s", one.name, error)
 
     def end_strays(self) -> tuple[str, ...]:
         """End what runs here without a record: its store is lost, and nobody could believe its report."""
@@ -74,7 +74,7 @@ class Operator:
             return self._follow(one, sight)
         except ProviderError as error:
             self.reasons[one.name] = str(error)
-            log.warning("session %s: %s", one.name, error)
+            log.debug("session %s: %s", one.name, error)
             return None
 
     def _follow(self, one: Session, sight: Sight) -> Session | None:

@@ -8,11 +8,12 @@ import pytest
 from providers.memory.cluster import MemoryCluster
 from providers.session_jobs import JOB, POD, JobRunner
 from reconciler.components.ports import Sight
-from reconciler.errors import TransientError
+from reconciler.errors import ProviderError, TransientError
 from reconciler.model.environment import Environment, Sessions, Ssh
 from reconciler.model.frame import Frame
 from reconciler.model.session import Session
 from reconciler.model.work import Clone, Work, WorkLayer, parse
+from reconciler.resources.kubernetes import KINDS
 from tests.component_samples import NOW, Clock
 
 SETTINGS = Sessions(
@@ -26,6 +27,7 @@ SETTINGS = Sessions(
 ENVIRONMENT = Environment(name="lab", zones=("us-east-1a",), sessions=SETTINGS)
 WORK = Work("s-1", (WorkLayer(2, Clone("https://git/x", "a" * 40, "git-login"), "site.yml"),), {"n1": {}, "n2": {"ansible_host": "::1"}})
 SESSION = Session("s-1", "compute", WORK, {"n1": 1, "n2": 1}, "key", NOW)
+SECRETS = ("ssh-key", "known", "vault", "git-login")
 
 
 class Stage:
@@ -33,6 +35,8 @@ class Stage:
 
     def __init__(self) -> None:
         self.cluster, self.clock = MemoryCluster(), Clock()
+        for name in SECRETS:
+            self.cluster.create(KINDS["Secret"], {"metadata": {"name": name, "namespace": "default"}})
         self.runner = JobRunner(self.cluster, ENVIRONMENT, self.clock)
         self.runner.start(SESSION)
 
@@ -64,6 +68,15 @@ def stage() -> Stage:
 
 HOST = Frame(1, "host", 2, "n1", "applied")
 END = Frame(2, "end")
+
+
+@pytest.mark.parametrize("missing", SECRETS)
+def test_a_session_whose_secret_is_missing_says_so_and_makes_no_job(stage: Stage, missing: str) -> None:
+    stage.cluster.delete(JOB, "s-1", namespace="default")
+    stage.cluster.delete(KINDS["Secret"], missing, namespace="default")
+    with pytest.raises(ProviderError, match=f"there is no Secret {missing} in namespace default"):
+        stage.runner.start(SESSION)
+    assert stage.cluster.get(JOB, "s-1", namespace="default") is None
 
 
 def test_the_job_runs_once_has_a_deadline_and_says_whose_it_is(stage: Stage) -> None:
