@@ -192,7 +192,7 @@ def test_without_the_leases_no_record_can_be_judged(cloud: MemoryCloud, cluster:
 
 def test_a_record_is_ours_by_the_interface_of_its_member() -> None:
     interface = Observation(ResourceId("interface", "lab", "zk", "zk-0"), "eni-1", {}, stack="zk")
-    foreign = Observation(ResourceId("interface", "lab", "-", "eni-2"), "eni-2", {}, marked=False)
+    foreign = Observation(ResourceId("interface", "lab", "-", "eni-2"), "eni-2", {}, marked=False, stack="zk")
     records = [
         Observation(ResourceId("record", "lab", "", f"{name}.db.internal"), name, {"type": kind}, marked=False)
         for name, kind in (("zk-0", "A"), ("eni-2", "A"), ("zk-1", "A"))
