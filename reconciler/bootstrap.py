@@ -114,8 +114,10 @@ class Home:
                 signal.signal(number, handler)
 
     def close(self) -> None:
-        if "records" in self.__dict__ and hasattr(self.records, "close"):
-            self.records.close()
+        """Close what was opened."""
+        for name in ("records", "cloud", "members_cloud", "cluster", "members_cluster"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
 
     @cached_property
     def kinds(self) -> Mapping[str, Kind]:
