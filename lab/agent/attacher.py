@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import httpx2 as httpx
 
-from lab.agent import stopping
 from lab.agent.api import NOT_FOUND, Api, ApiError
 from lab.agent.clock import stamp
 from lab.agent.cloud import Cloud, CloudError
@@ -102,8 +101,7 @@ class Attacher:
         users = self._disks.users(node.name, handle)
         for worker in [one for one in self._roster.of_node(node.name) if one.pod["metadata"]["uid"] in users]:
             _log.warning("%s: volume %s is taken from node %s by force; its processes end", worker.label, handle, node.name)
-            for run in list(worker.runs.values()):
-                await stopping.kill(run)
+            await worker.lose(handle)
         try:
             if any(one.instance == node.instance and one.state != "detaching" for one in await self._cloud.attachments(handle)):
                 await self._cloud.detach(handle, node.instance, force=node.down is not None)

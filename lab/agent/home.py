@@ -66,6 +66,11 @@ class Home:
         """Whether a volume is made of that object; of any, if none is named."""
         return self._volumes is not None and (not name or self._volumes.made_of(kind, name))
 
+    def lose(self, handle: str) -> None:
+        """An EBS volume is no longer here."""
+        if self._volumes is not None:
+            self._volumes.lose(handle)
+
     async def refresh(self, pod: Json) -> None:
         """Bring volumes made of API objects up to date."""
         if self._volumes is not None:

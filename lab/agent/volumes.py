@@ -64,6 +64,15 @@ class Volumes:
             await self._store.disks.give_back(pod["spec"]["nodeName"], handle, pod["metadata"]["uid"])
         await asyncio.to_thread(self.drop)
 
+    def lose(self, handle: str) -> None:
+        """An EBS volume was taken away: whoever wants it has to have it mounted again."""
+        pod = self._place.pod
+        self._store.disks.unmount(pod["spec"]["nodeName"], handle, pod["metadata"]["uid"])
+        claims = {claim for claim, (held, _) in self._handles.items() if held == handle}
+        for volume in pod["spec"].get("volumes", []):
+            if volume.get("persistentVolumeClaim", {}).get("claimName") in claims:
+                self.ready.pop(volume["name"], None)
+
     def drop(self) -> None:
         """Like `clean`, on a node that can't tell anybody."""
         pod = self._place.pod

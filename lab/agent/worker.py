@@ -93,6 +93,14 @@ class Worker:
             await stopping.kill(run)
         await self._home.close(quietly=True)
 
+    async def lose(self, handle: str) -> None:
+        """An EBS volume is taken away under the Pod: its processes end, and it has to wait for the volume again."""
+        for run in list(self.runs.values()):
+            await stopping.kill(run)
+        self._home.lose(handle)
+        self.state = replace(self.state, prepared=False)
+        self._news.set()
+
     async def refresh(self, kind: str = "", name: str = "") -> None:
         """Bring volumes made of API objects up to date; only if they are made of that one, if one is named."""
         if not self.state.prepared or self.node.down or not self._home.made_of(kind, name):

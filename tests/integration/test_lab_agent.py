@@ -238,6 +238,19 @@ def test_containers_of_a_pod_share_its_network_and_pods_do_not(kube: Kube) -> No
     kube.ctl("delete", "pod", "left", "right", "--timeout=20s")
 
 
+def test_a_sidecar_is_there_before_the_others_and_ends_after_them(kube: Kube) -> None:
+    side = shell(
+        "trap 'echo end; exit 0' TERM; redis-server --save '' > /dev/null & while true; do sleep 0.1; done",
+        name="side",
+        restartPolicy="Always",
+    )
+    side["startupProbe"] = {"exec": {"command": ["redis-cli", "ping"]}, "periodSeconds": 1}
+    pod = kube.run("aside", shell("redis-cli ping"), initContainers=[side])
+    assert kube.ctl("logs", "aside", "--container=main") == "PONG\n"
+    assert kube.ctl("logs", "aside", "--container=side") == "end\n"
+    assert pod["status"]["phase"] == "Succeeded"
+
+
 def test_a_service_account_token_opens_the_api_server(kube: Kube) -> None:
     kube.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "script"}, "data": {"who.py": WHO}})
     mounts, volumes = [{"name": "script", "mountPath": "/script"}], [{"name": "script", "configMap": {"name": "script"}}]

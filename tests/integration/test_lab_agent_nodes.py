@@ -178,16 +178,16 @@ def test_a_hung_node_says_nothing_while_its_processes_go_on(kube: Kube) -> None:
     pod = kube.ready("hung")
     control.node_down(Path(kube.lab.dir), NODE, "hung")
     try:
-        kube.until("node", NODE, lambda node: _ready(node) == "Unknown", within=60)
-        assert redis(kube, pod, "ping") == "PONG"
         kube.ctl("delete", "pod", "hung", "--wait=false")
-        time.sleep(3)
+        beat = _renewed(kube)
+        time.sleep(7)
+        assert _renewed(kube) == beat
         assert redis(kube, pod, "ping") == "PONG"
         assert "deletionTimestamp" in kube.get("pod", "hung")["metadata"]
     finally:
         control.node_up(Path(kube.lab.dir), NODE)
     kube.ctl("wait", "--for=delete", "pod/hung", "--timeout=20s")
-    kube.until("node", NODE, lambda node: _ready(node) == "True")
+    _until(lambda: _renewed(kube) != beat)
 
 
 def test_a_dead_nodes_processes_are_gone_and_its_volume_can_go_elsewhere(kube: Kube, ec2: EC2Client) -> None:
@@ -213,6 +213,32 @@ def test_a_dead_nodes_processes_are_gone_and_its_volume_can_go_elsewhere(kube: K
     kube.ctl("wait", "--for=delete", "pod/moves-0", "--timeout=30s")
 
 
+def test_a_volume_taken_from_a_hung_node_by_force_is_written_by_nobody_there(kube: Kube, ec2: EC2Client) -> None:
+    """The processes that used it are gone before another node may mount it."""
+    handle = volume(ec2, kube, "data-torn-0")
+    kube.apply(redis_set("torn", nodeSelector={"topology.kubernetes.io/zone": ZONE}))
+    kube.ctl("wait", "--for=create", "pod/torn-0", "--timeout=20s")
+    first = kube.ready("torn-0")
+    home = first["spec"]["nodeName"]
+    redis(kube, first, "set", "word", "before")
+    control.node_down(Path(kube.lab.dir), home, "hung")
+    try:
+        kube.until("node", home, lambda node: _ready(node) == "Unknown", within=60)
+        assert redis(kube, first, "get", "word") == "before"
+        kube.ctl("taint", "node", home, "node.kubernetes.io/out-of-service=nodeshutdown:NoExecute")
+        kube.until("pod", "torn-0", lambda pod: is_ready(pod) and pod["spec"]["nodeName"] != home, within=90)
+        second = kube.get("pod", "torn-0")
+        assert redis(kube, second, "get", "word") == "before"
+        writers = kube.inside(["sh", "-c", f"grep -l {handle} /proc/[0-9]*/mountinfo 2>/dev/null | wc -l"])
+        assert int(writers) == 1  # the new server alone
+    finally:
+        kube.ctl("taint", "node", home, "node.kubernetes.io/out-of-service-", "--overwrite")
+        control.node_up(Path(kube.lab.dir), home)
+    kube.until("node", home, lambda node: _ready(node) == "True")
+    kube.ctl("delete", "statefulset", "torn")
+    kube.ctl("wait", "--for=delete", "pod/torn-0", "--timeout=30s")
+
+
 def test_a_pod_of_a_node_that_was_dead_starts_anew_with_it(kube: Kube) -> None:
     kube.pod("returns", shell("sleep 1000"), nodeName=NODE)
     kube.ready("returns")
@@ -226,6 +252,10 @@ def test_a_pod_of_a_node_that_was_dead_starts_anew_with_it(kube: Kube) -> None:
 def test_a_node_that_is_not_there_is_named(kube: Kube) -> None:
     with pytest.raises(ValueError, match="node-z9"):
         control.node_down(Path(kube.lab.dir), "node-z9", "dead")
+
+
+def _renewed(kube: Kube) -> str:
+    return kube.ctl("get", "lease", NODE, "--namespace=kube-node-lease", "-o", "jsonpath={.spec.renewTime}")
 
 
 def _ready(node: dict[str, Any]) -> str:
