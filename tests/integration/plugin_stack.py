@@ -1,7 +1,8 @@
-"""A stack under the real engine, for the tests of the lab's plugins: a pytest plugin with the fixture `stack`."""
+"""A stack under the real engine with the lab's plugins, for the tests of these."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import multiprocessing
@@ -135,8 +136,9 @@ class Stack:
         declare(pulumi.ResourceOptions(provider=cloud), pulumi.ResourceOptions(provider=cluster))
 
 
-@pytest.fixture
-def stack(lab: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+@contextlib.contextmanager
+def new_stack(lab: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """A stack of the test's own, destroyed after it."""
     (tmp_path / "home").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'plugins'}:{lab.tools}:{os.environ['PATH']}")
     plugins.install(tmp_path / "plugins", sys.executable)

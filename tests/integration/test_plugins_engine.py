@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,15 @@ import pytest
 
 from lab import access
 from lab.layout import Layout
-from tests.integration.plugin_stack import Declare, EngineFailed, Stack, nothing
+from tests.integration.plugin_stack import Declare, EngineFailed, Stack, new_stack, nothing
 
-pytest_plugins = ["tests.integration.plugin_stack"]
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the SDK warns of itself
+
+
+@pytest.fixture
+def stack(lab: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with new_stack(lab, tmp_path, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 import uuid
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import lightkube
@@ -17,13 +19,18 @@ from lightkube.resources.apps_v1 import StatefulSet
 from lightkube.resources.core_v1 import ConfigMap, PersistentVolume, Secret, Service
 
 from lab.layout import Layout
-from tests.integration.plugin_stack import Declare, EngineFailed, Stack, nothing
+from tests.integration.plugin_stack import Declare, EngineFailed, Stack, new_stack, nothing
 
-pytest_plugins = ["tests.integration.plugin_stack"]
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the SDK warns of itself
 
 # With `skipAwait` a deletion in the foreground is not awaited either, and the replacement would meet what it replaces.
 SKIP_AWAIT = {"pulumi.com/skipAwait": "true", "pulumi.com/deletionPropagationPolicy": "background"}
+
+
+@pytest.fixture
+def stack(lab: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    with new_stack(lab, tmp_path, monkeypatch) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
