@@ -141,7 +141,7 @@ _ZOOKEEPER_ENVIRONMENT = {
     "ZOO_ADMINSERVER_ENABLED": "true",
 }
 
-# The project's own images: this interpreter, with the packages that this file lies beside.
+# The project's own image, for sessions and for members' init containers: this interpreter, with the packages that this file lies beside.
 _PROJECT_SCRIPTS = dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{_PYTHON}" "$@"\n')
 _PROJECT_ENVIRONMENT = {
     "PATH": f"{_PYTHON.parent}:{SYSTEM_PATH}",
@@ -151,10 +151,6 @@ _PROJECT_ENVIRONMENT = {
     "HOME": "/home/runner",
     "LANG": "C.UTF-8",
 }
-
-
-def _own(pattern: str, *, needs: str, entrypoint: tuple[str, ...]) -> Image:
-    return Image(pattern, needs, entrypoint, environment=_PROJECT_ENVIRONMENT, workdir="/home/runner", scripts=_PROJECT_SCRIPTS)
 
 
 TABLE: tuple[Image, ...] = (
@@ -175,8 +171,14 @@ TABLE: tuple[Image, ...] = (
         workdir="/apache-zookeeper-bin",
         scripts={"docker-entrypoint.sh": _ZOOKEEPER_ENTRYPOINT, "zkServer.sh": _ZK_SERVER, "zkCli.sh": _ZK_CLI},
     ),
-    _own("reconciler/runner:*", needs="git", entrypoint=("python", "-m", "runner")),
-    _own("reconciler/init:*", needs="sh", entrypoint=("python", "-m", "runner.member")),
+    Image(
+        "reconciler/runner:*",
+        needs="git",
+        entrypoint=("python",),
+        environment=_PROJECT_ENVIRONMENT,
+        workdir="/home/runner",
+        scripts=_PROJECT_SCRIPTS,
+    ),
     Image("python:*", needs="sh", cmd=("python3",), environment={"LANG": "C.UTF-8"}, scripts=_PROJECT_SCRIPTS),
     Image("busybox:*", needs="sh", cmd=("sh",)),
     Image("alpine:*", needs="sh", cmd=("/bin/sh",)),

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
 import botocore.config
+import httpx2 as httpx
 from botocore.exceptions import BotoCoreError, ClientError
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
-PATIENCE = 30
+PATIENCE = 10
 
 _log = logging.getLogger(__name__)
 
@@ -54,6 +52,9 @@ class Attachment:
 
 class Cloud:
     """The lab's AWS."""
+
+    def __init__(self) -> None:
+        self._http = httpx.AsyncClient(trust_env=False)
 
     @cached_property
     def _ec2(self) -> EC2Client:
@@ -98,10 +99,11 @@ class Cloud:
 
     async def events(self, after: int) -> list[dict[str, Any]] | None:
         """What was attached and detached after event *after*, waiting a while for it; None where this AWS tells no events."""
-        url = f"{os.environ.get('AWS_ENDPOINT_URL', '')}/lab/events?after={after}&timeout={PATIENCE}"
+        url = f"{os.environ.get('AWS_ENDPOINT_URL', '')}/lab/events"
         try:
-            return list(await asyncio.to_thread(_read, url))
-        except (OSError, ValueError, KeyError):
+            answer = await self._http.get(url, params={"after": after, "timeout": PATIENCE}, timeout=PATIENCE + 10)
+            return list(answer.raise_for_status().json()["events"])
+        except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
             return None
 
     async def _call(self, call: Any) -> Any:
@@ -116,8 +118,3 @@ def _interface(one: Any) -> Interface:
     return Interface(
         one["NetworkInterfaceId"], attachment["InstanceId"], attachment.get("DeviceIndex", 0), one["MacAddress"], one["PrivateIpAddress"]
     )
-
-
-def _read(url: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(url, timeout=PATIENCE + 10) as answer:
-        return list(json.load(answer)["events"])

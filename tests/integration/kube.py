@@ -26,7 +26,7 @@ class Kube:
     def ctl(self, *arguments: str, given: str | None = None) -> str:
         """What kubectl prints."""
         environment = os.environ | {"KUBECONFIG": self.lab.kubernetes.kubeconfigs["judge"]}
-        command = ["kubectl", f"--namespace={self.namespace}", *arguments]
+        command = [f"{self.lab.tools}/kubectl", f"--namespace={self.namespace}", *arguments]
         done = subprocess.run(command, input=given, env=environment, text=True, capture_output=True, check=False, timeout=90)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stderr}"
         return done.stdout
