@@ -7,6 +7,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 _PATIENCE = 15.0
@@ -19,7 +20,7 @@ def redis(question: dict[str, Any]) -> dict[str, Any]:
     clients = {name: library.Redis(host=name, port=6379, socket_timeout=5, decode_responses=True) for name in question["members"]}
     primary, *_ = clients.values()
     primary.set(question["key"], question["value"])
-    values = {name: _until(lambda one=client: one.get(question["key"]), question["value"]) for name, client in clients.items()}
+    values = {name: _until(partial(client.get, question["key"]), question["value"]) for name, client in clients.items()}
     maximum = {name: client.config_get("maxmemory")["maxmemory"] for name, client in clients.items()}
     return {"roles": {name: client.info("replication")["role"] for name, client in clients.items()}, "values": values, "maxmemory": maximum}
 

@@ -56,7 +56,7 @@ class Judge:
         """The A records of the hosted zone *zone*, which exists once, by name."""
         (zone_id,) = (one["Id"] for one in self.route53.list_hosted_zones()["HostedZones"] if one["Name"] == f"{zone}.")
         pages = self.route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone_id)
-        found = [dict(one) for page in pages for one in page["ResourceRecordSets"] if one["Type"] == "A"]
+        found: list[dict[str, Any]] = [dict(one) for page in pages for one in page["ResourceRecordSets"] if one["Type"] == "A"]
         assert len({one["Name"] for one in found}) == len(found)
         return {one["Name"].rstrip("."): one for one in found}
 
