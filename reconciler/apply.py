@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import FOREIGN, Change
 from reconciler.model.desired import Desired
+from reconciler.model.observation import Observed
 from reconciler.model.outcome import Blocked, Done, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Resource
 from reconciler.ports import StackRun
-
-Attributes = Mapping[ResourceId, Mapping[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,21 +28,21 @@ class Unit:
         return self.run.stack
 
 
-def units(plan: Plan, desired: Desired, attributes: Attributes) -> tuple[Unit, ...]:
+def units(plan: Plan, desired: Desired, observed: Observed) -> tuple[Unit, ...]:
     """A unit for every stack that has work for the engine; stacks without work never reach it."""
     by_stack: dict[str, list[Change]] = {}
     for change in plan.changes:
         by_stack.setdefault(change.stack, []).append(change)
     working = {stack for stack, changes in by_stack.items() if any(change.acts and change.owner == "engine" for change in changes)}
-    return tuple(_unit(stack, by_stack[stack], working, (plan, desired, attributes)) for stack in sorted(working))
+    return tuple(_unit(stack, by_stack[stack], working, (plan, desired, observed)) for stack in sorted(working))
 
 
-def _unit(
-    stack: str, changes: list[Change], working: set[str], known: tuple[Plan, Desired, Mapping[ResourceId, Mapping[str, str]]]
-) -> Unit:
-    plan, desired, attributes = known
+def _unit(stack: str, changes: list[Change], working: set[str], known: tuple[Plan, Desired, Observed]) -> Unit:
+    plan, desired, observed = known
     mine = tuple(change for change in changes if change.owner == "engine")
-    run = StackRun(plan.revision, stack, tuple(_declared(stack, desired, plan)), mine, attributes)
+    declared = tuple(_declared(stack, desired, plan))
+    foreign = {resource.id: tags for resource in declared if (tags := _foreign(resource, observed))}
+    run = StackRun(plan.revision, stack, declared, mine, _attributes(observed), foreign)
     return Unit(run, frozenset(_before(stack, desired) & (working - {stack})), _blocked(changes))
 
 
@@ -53,6 +52,20 @@ def _declared(stack: str, desired: Desired, plan: Plan) -> Iterator[Resource]:
     for resource in desired.resources.values():
         if resource.stack == stack and resource.owner == "engine" and resource.id not in foreign:
             yield resource
+
+
+def _attributes(observed: Observed) -> dict[ResourceId, Mapping[str, str]]:
+    """What a Ref to another stack's thing resolves to."""
+    return {id: found[0].attributes for id, found in observed.live.items() if len(found) == 1}
+
+
+def _foreign(resource: Resource, observed: Observed) -> dict[str, str]:
+    """The tags that others put on it: the engine sets the whole of a thing's tags, and would take them away."""
+    live, declared = observed.one(resource.id), resource.fields.get("tags")
+    tags = live.fields.get("tags") if live else None
+    if not isinstance(tags, Mapping) or not isinstance(declared, Mapping):
+        return {}
+    return {name: str(value) for name, value in tags.items() if name not in declared}
 
 
 def _before(stack: str, desired: Desired) -> set[str]:

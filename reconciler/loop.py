@@ -99,7 +99,7 @@ class _State:
 
 def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
     try:
-        units = apply.units(prepared.plan, prepared.desired, attributes(prepared.observed))
+        units = apply.units(prepared.plan, prepared.desired, prepared.observed)
         ended = world.run(units, state.options.progress) if units else {}
         state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
         bad = {id for id, outcome in ended.items() if not isinstance(outcome, Done)}
@@ -136,11 +136,6 @@ def _goes_on(outcome: Outcome) -> bool:
 
 def _standings(world: World, desired: Desired) -> Mapping[str, Outcome]:
     return {f"components/{standing.summary.configuration}": standing.outcome for standing in world.components(desired)}
-
-
-def attributes(observed: Observed) -> dict[ResourceId, Mapping[str, str]]:
-    """What a Ref of one stack to another's thing resolves to."""
-    return {id: found[0].attributes for id, found in observed.live.items() if len(found) == 1}
 
 
 def _still(plan: Plan) -> dict[str, Outcome]:

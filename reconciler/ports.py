@@ -84,6 +84,7 @@ class StackRun:
     resources: tuple[Resource, ...]
     changes: tuple[Change, ...]
     attributes: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)  # of live things that other stacks or people made
+    foreign: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)  # tags that others put on what the stack declares
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,10 @@ class Program:
                 import_=adopted.get(id),
                 retain_on_delete=removal.of(id) == "retain",
             )
-            outputs[id] = self.kinds[id.kind].declare(resource, self._filled(resource.fields, outputs), options)
+            fields = self._filled(resource.fields, outputs)
+            if id in self.run.foreign:
+                fields["tags"] = {**self.run.foreign[id], **fields["tags"]}
+            outputs[id] = self.kinds[id.kind].declare(resource, fields, options)
             made[id] = outputs[id][""]
             self._remember(id, outputs[id])
 

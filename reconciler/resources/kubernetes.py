@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reconciler import managed
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
 from reconciler.model.origin import Origin
@@ -30,6 +32,8 @@ KINDS: dict[str, ObjectKind] = {
 }
 OBSERVED = tuple(kind for kind in KINDS.values() if kind.kind != "Secret")  # what stacks declare; secrets never are
 SKIP_AWAIT = "pulumi.com/skipAwait"  # readiness is judged by `members`; the engine would wait for Pods that wait for us
+DELETION = "pulumi.com/deletionPropagationPolicy"  # the default, foreground, keeps the name of what is replaced for a while
+MANAGER = "pulumi.com/patchFieldManager"  # one an object, the same after an import: fields it dropped are still its own to remove
 NODE = ObjectKind("v1", "Node", "nodes", namespaced=False)
 POD = ObjectKind("v1", "Pod", "pods")
 JOB = ObjectKind("batch/v1", "Job", "jobs")
@@ -55,7 +59,9 @@ def claimed(
     kind, metadata = manifest["kind"], dict(manifest["metadata"])
     id = object_id(environment.name, stack, kind, metadata.get("namespace", ""), metadata["name"])
     metadata["labels"] = {**metadata.get("labels", {}), **marks.labels(environment.name, stack)}
-    metadata["annotations"] = {**metadata.get("annotations", {}), marks.ADDRESS: str(id), SKIP_AWAIT: "true"}
+    manager = f"{managed.ENGINE}{hashlib.sha256(str(id).encode()).hexdigest()[:8]}"
+    own = {marks.ADDRESS: str(id), SKIP_AWAIT: "true", DELETION: "background", MANAGER: manager}
+    metadata["annotations"] = {**metadata.get("annotations", {}), **own}
     fields = {**manifest, "metadata": metadata}
     return Resource(id, fields, stack, needs=frozenset(needs), removal=removal, origin=origin or environment.origin)
 
