@@ -39,7 +39,8 @@ def units(
     *declared: Resource, observed: Observed | None = None, depends: dict[str, tuple[str, ...]] | None = None
 ) -> dict[str, apply.Unit]:
     names = sorted({one.stack for one in declared} - {SHARED})
-    services = tuple(Service(name=name, type="redis", depends_on=(depends or {}).get(name, ())) for name in names)
+    before = depends or {}
+    services = tuple(Service(name=name, type="redis", depends_on=before.get(name, ())) for name in names)
     desired = Desired(ENVIRONMENT, REVISION, services, {one.id: one for one in declared})
     seen = observed or gather([], {})
     made = plan.make(REVISION, diff(desired, seen, Context(KINDS)), seen)
