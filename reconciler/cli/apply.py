@@ -123,7 +123,7 @@ def _carry_out(world: World, prepared: Prepared, how: loop.Options) -> int:
     with progress.shown(len(plan.acting), plain=False) as shown:
         report = loop.converge(world, prepared, replace(how, progress=shown.step, said=shown.stand))
     code = _code(plan, report, interrupted=world.stopping(), waited=how.wait)
-    result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed"}.get(code, "partly")
+    result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed", ending.REFUSED: "refused"}.get(code, "partly")
     if plan or code:
         world.history.record(plan.revision, "apply", dict(plan.summary), result)
     _close(plan, report, code)
