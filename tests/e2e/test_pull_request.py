@@ -110,6 +110,33 @@ def test_a_merge_after_drift_is_refused_with_what_moved(workshop: Workshop, on_m
     assert team(workshop) == "third"
 
 
+def test_a_merge_of_a_branch_that_main_has_left_behind_is_refused(workshop: Workshop, on_main: Repository) -> None:
+    late = propose(on_main, "pr/late", {"specs/lab/cache.yaml": CACHE.replace("3Gi", "4Gi")})
+    assert propose(on_main, "pr/early", {"specs/lab/environment.yaml": environment("early")})
+    on_main.merge("pr/early")
+    assert "was applied (exit code 0)" in on_main.push("main")
+    on_main.merge("pr/late")
+    said = on_main.push("main")
+    assert "(exit code 4)" in said
+    assert re.search(r"the specs: tree [0-9a-f]{7} was approved, this is [0-9a-f]{7}", said)
+    assert workshop.aws.volume(DATA)["Size"] == 3
+    workshop.reconcile("apply", "--repo", on_main.bare, "--digest", late, code=4)
+    on_main.git("revert", "--no-edit", "-m", "1", "HEAD")
+    on_main.push("main")
+
+
+def test_branches_that_are_merged_together_are_not_applied(workshop: Workshop, on_main: Repository) -> None:
+    before = team(workshop)
+    propose(on_main, "pr/one", {"specs/lab/environment.yaml": environment("one")})
+    propose(on_main, "pr/two", {"specs/lab/cache.yaml": CACHE.replace("3Gi", "5Gi")})
+    on_main.merge("pr/one")
+    on_main.merge("pr/two")
+    assert "merge one pull request at a time" in on_main.push("main")
+    assert (team(workshop), workshop.aws.volume(DATA)["Size"]) == (before, 3)
+    on_main.git("reset", "-q", "--hard", "HEAD~2")
+    on_main.push("--force", "main")
+
+
 def test_a_branch_that_says_nonsense_gets_its_faults_as_the_comment(on_main: Repository) -> None:
     broken = CACHE.replace("replicas: 1", "replicas: many")
     assert not propose(on_main, "pr/nonsense", {"specs/lab/cache.yaml": broken})
