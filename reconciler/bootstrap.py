@@ -4,38 +4,27 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import errors, kinds, local
 from reconciler.apply import Unit
 from reconciler.components import summary
-from reconciler.kinds import Kind, ServiceType
 from reconciler.members import act
 from reconciler.members.member import declared, departing
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
-from reconciler.model.environment import Environment
 from reconciler.model.outcome import Outcome
-from reconciler.ports import Lease, Progress
-from reconciler.resources import kubernetes
+from reconciler.outside import Outside
+from reconciler.ports import Progress
 from reconciler.world import World
 
 if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
-    from providers.aws import Aws
     from providers.git import GitSpecs
-    from providers.kubernetes import Kubernetes
-    from providers.pulumi import Pulumi
-    from reconciler.components.controller import Controller as ComponentsController
-    from reconciler.components.ports import Records, SessionRunner
-    from reconciler.members.controller import Controller as MembersController
-    from reconciler.model.componentstate import ComponentState
 
 
 def environments(repo: str, ref: str | None) -> tuple[str, ...]:
@@ -70,21 +59,8 @@ def home(environment: str) -> Iterator[Home]:
         opened.close()
 
 
-class Home:
-    """One environment on this machine: its settings once specs are loaded, its ports, each made when it is first used."""
-
-    def __init__(self, here: local.Local) -> None:
-        self.here = here
-        self.stop = threading.Event()
-        self.lease: Lease | None = None  # once it is lost, what runs ends as if interrupted
-        self._desired: Desired | None = None
-        os.environ.update(here.process)  # what botocore and the engine read; one environment a process at a time
-
-    @property
-    def environment(self) -> Environment:
-        if self._desired is None:
-            raise errors.UsageError("the environment is not loaded yet")
-        return self._desired.environment
+class Home(Outside):
+    """One environment on this machine, as commands use it: specs, a World, remembered plans, interruption."""
 
     def world(self, repo: str, ref: str | None) -> tuple[World, Desired]:
         """The outside and the specs, ready to plan; writing ports are made when something is carried out."""
@@ -113,135 +89,12 @@ class Home:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def close(self) -> None:
-        """Close what was opened."""
-        for name in ("records", "cloud", "members_cloud", "cluster", "members_cluster"):
-            if name in self.__dict__:
-                self.__dict__[name].close()
-
-    @cached_property
-    def kinds(self) -> Mapping[str, Kind]:
-        return kinds.kinds()
-
-    @cached_property
-    def types(self) -> Mapping[str, ServiceType]:
-        return kinds.service_types()
-
-    @cached_property
-    def clock(self) -> Any:
-        from providers.clock import SystemClock  # noqa: PLC0415
-
-        return SystemClock(self.stop)
-
-    @cached_property
-    def cloud(self) -> Aws:
-        """AWS as the plan sees it: whatever its credentials allow, it only reads."""
-        return self._aws(self.environment.aws.profile, self.environment.aws.role_arn, reads_only=True)
-
-    @cached_property
-    def members_cloud(self) -> Aws:
-        settings = self.environment.members
-        return self._aws(settings.profile or self.environment.aws.profile, settings.role_arn or self.environment.aws.role_arn)
-
-    def _aws(self, profile: str | None, role_arn: str | None, *, reads_only: bool = False) -> Aws:
-        from providers.aws import Aws  # noqa: PLC0415
-
-        endpoint = self.environment.aws.endpoint or ""
-        return Aws(self.environment.region, profile=profile or "", endpoint=endpoint, role_arn=role_arn or "", reads_only=reads_only)
-
-    @cached_property
-    def cluster(self) -> Kubernetes:
-        settings = self.environment.kubernetes
-        return _kubernetes(settings.kubeconfig, settings.context)
-
-    @cached_property
-    def members_cluster(self) -> Kubernetes:
-        own, shared = self.environment.members, self.environment.kubernetes
-        return _kubernetes(own.kubeconfig or shared.kubeconfig, own.context or shared.context)
-
-    @cached_property
-    def leases(self) -> Any:
-        from providers.leases import ClusterLeases  # noqa: PLC0415
-
-        return ClusterLeases(self.cluster, self.environment.kubernetes.namespace)
-
-    @cached_property
-    def engine(self) -> Pulumi:
-        from providers import pulumi  # noqa: PLC0415 - half a second
-
-        os.environ["PATH"] = self.here.path  # the Automation API looks for its command in this process's own
-        settings = pulumi.Settings(
-            self.backend, self.here.folder / "work", pulumi.process_environment(self.leases.token), self.environment.engine.parallel
-        )
-        return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
-
-    @property
-    def backend(self) -> str:
-        return self.environment.engine.backend or f"file://{self.here.folder}/engine"
-
-    @cached_property
-    def store(self) -> str:
-        return self.environment.store or f"sqlite:///{self.here.folder}/store.db"
-
-    @cached_property
-    def records(self) -> Records:
-        from providers import sqlite  # noqa: PLC0415
-
-        return sqlite.open_records(self.store, self.environment.name)
-
-    def known_records(self) -> Records | None:
-        """The records, only to be read; None where nothing was ever written."""
-        from providers import sqlite  # noqa: PLC0415
-
-        return sqlite.read_records(self.store, self.environment.name)
-
-    def remembered(self) -> Mapping[str, ComponentState]:
-        known = self.known_records()
-        return known.everything() if known else {}
-
-    @cached_property
-    def sessions(self) -> SessionRunner:
-        if self.environment.sessions.executor == "local":
-            from providers.session_directory import DirectoryRunner  # noqa: PLC0415
-
-            return DirectoryRunner(self.here.folder / "sessions", self.environment.sessions, self._secret)
-        from providers.session_jobs import JobRunner  # noqa: PLC0415
-
-        return JobRunner(self.cluster, self.environment, self.clock)
-
-    def _secret(self, name: str) -> Mapping[str, bytes]:
-        import base64  # noqa: PLC0415
-
-        found = self.cluster.get(kubernetes.KINDS["Secret"], name, namespace=self.environment.kubernetes.namespace)
-        if found is None:
-            hint = f"make it in namespace {self.environment.kubernetes.namespace}"
-            raise errors.ProviderError(f"there is no Secret {name}", hint=hint)
-        return {key: base64.b64decode(value) for key, value in (found.get("data") or {}).items()}
-
-    @cached_property
-    def components_controller(self) -> ComponentsController:
-        from providers.branch import tips  # noqa: PLC0415
-        from reconciler.components.controller import Controller  # noqa: PLC0415
-
-        return Controller(self.records, self.sessions, self.clock, tips(self._secret))
-
-    @cached_property
-    def members_controller(self) -> MembersController:
-        from reconciler.members.controller import Controller  # noqa: PLC0415
-
-        return Controller(self.members_cluster, self.members_cloud, self.clock, self.environment)
-
     def member_rows(self, desired: Desired) -> list[dict[str, Any]]:
         """The rows of `reconcile members`, read with the plan's credentials."""
         from reconciler.members import listing  # noqa: PLC0415
 
         members = declared(desired.services, desired.environment, self.types)
         return [asdict(row) for row in listing.rows(members, self._looking().look(members), self.clock.now())]
-
-    def _looking(self) -> MembersController:
-        from reconciler.members.controller import Controller  # noqa: PLC0415
-
-        return Controller(self.cluster, self.cloud, self.clock, self.environment)
 
     def _world(self, specs: GitSpecs) -> World:
         from providers import observe, together  # noqa: PLC0415
@@ -288,12 +141,6 @@ class Home:
     def _summaries(self, desired: Desired) -> Any:
         known = self.known_records()
         return summary.summarise(desired, known.everything() if known else {}, known.resolved() if known else {})
-
-
-def _kubernetes(kubeconfig: str | None, context: str | None) -> Kubernetes:
-    from providers.kubernetes import Kubernetes  # noqa: PLC0415
-
-    return Kubernetes(kubeconfig or "", context or "")
 
 
 def _require_subnets(desired: Desired) -> None:

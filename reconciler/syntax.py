@@ -12,15 +12,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
-from ruamel.yaml import events
+from ruamel.yaml import YAML, events
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # without __all__, but the only way to the C parser's events
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 MAX_BYTES = 1 << 20
+MAX_EXACT = 1 << 16  # what is larger is read by libyaml only
 MAX_DEPTH = 100
 MAX_ALIASED = 100_000  # nodes that a file's aliases may stand for
 
 Scalar: TypeAlias = str | int | float | bool | None
+_OLD_BREAKS = ("\u0085".encode(), "\u2028".encode(), "\u2029".encode())  # end a line in YAML 1.1 only
 _CORE = "tag:yaml.org,2002:"
 _WORDS: dict[str, Scalar] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
@@ -76,7 +78,7 @@ class _Composer:
     stack: list[tuple[Node, str]] = field(default_factory=list)  # open collections with their anchors
     keys: list[Node | None] = field(default_factory=list)  # beside each, the key that waits for its value
     root: Node | None = None
-    bottomless: bool = False  # the document is nested too deeply to be walked
+    bottomless: bool = False  # nested too deeply to be walked, or to be parsed in linear time: the file ends here
 
     def scalar(self, event: Any) -> None:
         mark = event.start_mark
@@ -179,8 +181,7 @@ class _Composer:
         self._flaw(node, f"the tag {tag.replace(_CORE, '!!')} is refused", "a spec holds values only: strings, numbers, lists, mappings")
 
     def _too_deep(self, node: Node) -> None:
-        if not self.bottomless:
-            self.flaws.append(Flaw(node.line, node.column, f"is nested deeper than {MAX_DEPTH} levels", fatal=True))
+        self.flaws.append(Flaw(node.line, node.column, f"is nested deeper than {MAX_DEPTH} levels", fatal=True))
         self.bottomless = True
 
     def _flaw(self, node: Node, message: str, hint: str = "") -> None:
@@ -210,33 +211,62 @@ def meaning(text: str) -> Scalar:
 
 
 def compose(text: bytes) -> tuple[list[Node], list[Flaw]]:
-    """The documents of a file that hold anything, and what is wrong with it. What a flaw leaves whole is still there."""
-    composer = _Composer()
-    documents: list[Node] = []
+    """The documents of a file that hold anything, and what is wrong with it. What a flaw leaves whole is still there.
+
+    libyaml is fast, but refuses some of YAML 1.2 (`{url: https://example.org}`) and breaks lines where 1.2 does not: what it
+    does not read is read again by ruamel.yaml's own parser, unless that would take long.
+    """
+    flaw = _no_text(text)
+    if flaw:
+        return [], [flaw]
+    exact = len(text) <= MAX_EXACT
+    if exact and any(line_break in text for line_break in _OLD_BREAKS):
+        return _composed(_exactly(text), text)
+    documents, flaws = _composed(_fast(text), text)
+    if exact and any(flaw.fatal for flaw in flaws):
+        return _composed(_exactly(text), text)
+    return documents, flaws
+
+
+def _no_text(text: bytes) -> Flaw | None:
     if len(text) > MAX_BYTES:
-        return [], [Flaw(0, 0, f"is larger than {MAX_BYTES >> 20} MiB", "split it", fatal=True)]
+        return Flaw(0, 0, f"is larger than {MAX_BYTES >> 20} MiB", "split it", fatal=True)
     try:
         text.decode()
     except UnicodeDecodeError as error:
-        before = text[: error.start].decode()
-        line = before.count("\n") + 1
-        return [], [Flaw(line, len(before) - before.rfind("\n"), "is not UTF-8", fatal=True)]
+        return _at(text, error.start, "is not UTF-8")
+    return None
+
+
+def _fast(text: bytes) -> Iterator[Any]:
+    parser = CParser(text)
+    while parser.check_event():
+        yield parser.get_event()
+
+
+def _exactly(text: bytes) -> Iterator[Any]:
+    yield from YAML(typ="safe", pure=True).parse(text)
+
+
+def _composed(stream: Iterator[Any], text: bytes) -> tuple[list[Node], list[Flaw]]:
+    composer = _Composer()
+    documents: list[Node] = []
     try:
-        documents.extend(root for root in _roots(composer, text) if root.value is not None or root.text)
+        for root in _roots(composer, stream):
+            if root.value is not None or root.text:
+                documents.append(root)  # noqa: PERF401 - what was read before an error stays
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         what = ", ".join(part for part in (error.context, error.problem) if part)
-        hint = "indent with spaces" if "cannot start any token" in what and b"\t" in text else ""
+        hint = "indent with spaces" if "\\t" in what or "tab" in what else ""
         composer.flaws.append(Flaw(mark.line + 1 if mark else 0, mark.column + 1 if mark else 0, f"is no YAML: {what}", hint, fatal=True))
     except YAMLError as error:
-        composer.flaws.append(_unreadable(text, error))
+        composer.flaws.append(_at(text, getattr(error, "position", 0) or 0, "is no YAML: it has a character that YAML does not allow"))
     return documents, composer.flaws
 
 
-def _roots(composer: _Composer, text: bytes) -> Iterator[Node]:
-    parser = CParser(text)
-    while parser.check_event():
-        event = parser.get_event()
+def _roots(composer: _Composer, stream: Iterator[Any]) -> Iterator[Node]:
+    for event in stream:
         kind = type(event)
         if kind is events.ScalarEvent:
             composer.scalar(event)
@@ -249,14 +279,13 @@ def _roots(composer: _Composer, text: bytes) -> Iterator[Node]:
         elif kind is events.AliasEvent:
             composer.alias(event)
         elif kind is events.DocumentEndEvent and composer.root is not None:
-            if not composer.bottomless:
-                yield composer.root
-            composer.root, composer.bottomless = None, False
+            yield composer.root
+            composer.root = None
             composer.anchors.clear()
+        if composer.bottomless:
+            return
 
 
-def _unreadable(text: bytes, error: YAMLError) -> Flaw:
-    """A character that YAML does not allow: the parser says its offset at most."""
-    before = text[: getattr(error, "position", 0) or 0].decode(errors="ignore")
-    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-    return Flaw(line, column, "is no YAML: it has a character that YAML does not allow", fatal=True)
+def _at(text: bytes, offset: int, message: str) -> Flaw:
+    before = text[:offset].decode(errors="ignore")
+    return Flaw(before.count("\n") + 1, len(before) - before.rfind("\n"), message, fatal=True)

@@ -6,31 +6,16 @@ Each type is a module of its own (`aws_volume`, …); here is what they share: s
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Protocol
 
 from lab.plugins import aws_address, aws_association, aws_interface, aws_record, aws_schema, aws_settings, aws_volume, aws_zone
-from lab.plugins.aws_client import AwsError, Client
+from lab.plugins.aws_account import Account
+from lab.plugins.aws_client import AwsError
 from lab.plugins.aws_schema import Schema
 from lab.plugins.patience import Cancelled, OutOfTime, Patience
 from lab.plugins.properties import UNKNOWN, Bag, Path, Values, has_unknown
 from lab.plugins.provider import Difference, Failure, Live, Partial, Refused, Subject
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """The AWS that a resource lives in."""
-
-    client: Client
-    id: str = ""
-
-    @property
-    def region(self) -> str:
-        return self.client.region
-
-    def arn(self, what: str) -> str:
-        """The name of an EC2 thing (`volume/vol-1`) among all of AWS."""
-        return f"arn:aws:ec2:{self.region}:{self.id}:{what}"
 
 
 class Kind(Protocol):

@@ -14,7 +14,7 @@ from lab.plugins.provider import Failure
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from lab.plugins.aws import Account
+    from lab.plugins.aws_account import Account
 
 TITLE: Final = "EC2 Network Interface"
 CREATE_SECONDS: Final = 300.0

@@ -14,7 +14,7 @@ from lab.plugins.provider import Failure, Refused
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-    from lab.plugins.aws import Account
+    from lab.plugins.aws_account import Account
 
 TITLE: Final = "Route53 Record"
 CREATE_SECONDS: Final = 1800.0

@@ -120,7 +120,7 @@ def depart(member: str, interface: Interface | None, live: Live) -> Decision:
         return Decision()
     record = live.records.get(lease.record.rpartition("/")[2])
     removal = (Remove(record),) if record else ()
-    return Decision((*removal, Release(lease)), f"{member} is nobody's")
+    return Decision((*removal, Release(lease)), f"{member} has been given up")
 
 
 def broken(pod: Pod, member: Member, live: Live) -> bool:
