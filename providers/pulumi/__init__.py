@@ -94,7 +94,7 @@ class Pulumi:
             env_vars=dict(self.settings.environment),
             pulumi_command=self._command,
             project_settings=automation.ProjectSettings(
-                checkpoints.PROJECT, "python", backend=automation.ProjectBackend(self.settings.backend)
+                checkpoints.PROJECT, "python", backend=automation.ProjectBackend(_whole(self.settings.backend))
             ),
         )
         known = self.checkpoints.exists(name) and (folder / f"Pulumi.{name}.yaml").exists()
@@ -178,6 +178,13 @@ def _outcome(change: Change, log: Log, gate: Gate, message: str) -> Outcome:
     if message and address not in log.done:
         return Failed(message, retryable=True)
     return Done()
+
+
+def _whole(backend: str) -> str:
+    """*backend* without the files beside files in which gocloud keeps attributes: killed while it writes one, the engine reads none of both."""
+    if not backend.startswith("file://"):
+        return backend
+    return f"{backend}{'&' if '?' in backend else '?'}metadata=skip"
 
 
 def _last_line(text: str) -> str:
