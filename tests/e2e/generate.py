@@ -18,7 +18,7 @@ from lab import layout
 
 ENVIRONMENT = "lab"
 LAYERS = "layers"  # the repository beside the config repository that playbooks are cloned from
-EDITIONS = ("main", "next")  # its branches: a layer's playbook says on each host which of them it came from
+EDITIONS = ("main", "next")  # its branches: a layer's playbook says on each host which of them it came from; in the first, some fail
 _WORDS = [
     "amber",
     "birch",
@@ -199,14 +199,22 @@ class Town:
     team: str
     zones: tuple[str, ...]
     batch: int
-    first: Commit
-    second: Commit
+    commits: tuple[Commit, ...]
 
     @property
     def addresses(self) -> dict[str, str]:
-        """Every host that either commit declares, with the address that the lab gives the n-th."""
-        network = layout.HOSTS.rpartition(".")[0]
-        return {host: f"{network}.{number}" for number, host in enumerate(self.second.hosts, start=1)}
+        """Every host that some commit declares, with the address that the lab gives the n-th."""
+        network, hosts = layout.HOSTS.rpartition(".")[0], dict.fromkeys(host for commit in self.commits for host in commit.hosts)
+        return {host: f"{network}.{number}" for number, host in enumerate(hosts, start=1)}
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(layer for commit in self.commits for fleet in commit.fleets for layer in fleet.configuration.layers)
+
+    @property
+    def editions(self) -> tuple[str, ...]:
+        """The branches that layers are taken from, in the order in which they are made."""
+        return tuple(dict.fromkeys((EDITIONS[0], *(layer.edition for layer in self.layers))))
 
     def fqdn(self, member: str) -> str:
         return f"{member}.{self.dns}"
@@ -222,8 +230,7 @@ class Town:
 
     def playbooks(self, edition: str) -> dict[str, str]:
         """The layers' repository on the branch *edition*."""
-        layers = [layer for fleet in self.first.fleets for layer in fleet.configuration.layers]
-        return {layer.playbook: layer.text(edition) for layer in layers}
+        return {layer.playbook: layer.text(edition) for layer in self.layers}
 
     def runs(self, host: str, *commits: Commit) -> Counter[str]:
         """How often each layer has to have run on *host* once *commits* were applied one after the other."""
@@ -232,7 +239,7 @@ class Town:
             for layer in commit.layers(host):
                 word = f"{layer.name} {layer.edition}"
                 failures = layer.times if (layer.host, layer.edition) == (host, EDITIONS[0]) else 0
-                found[word] = found[word] or 1 + failures
+                found[word] = 1 + failures  # unchanged by a later commit, it is not run again
         return found
 
     def _environment(self) -> str:
@@ -265,9 +272,36 @@ def generate(seed: int) -> Town:
         team=words.pop(),
         zones=zones,
         batch=draw.randint(8, 25),
-        first=Commit(services, fleets),
-        second=Commit(_later(draw, words, zones, services), tuple(_upgraded(draw, fleet) for fleet in grown)),
+        commits=(
+            Commit(services, fleets),
+            Commit(_later(draw, words, zones, services), tuple(_upgraded(draw, fleet) for fleet in grown)),
+        ),
     )
+
+
+def crowd(seed: int, turns: int) -> Town:
+    """A town where each of *turns* commits has three small services of its own, and renews every layer of four hosts."""
+    draw = random.Random(seed)
+    words, zones = draw.sample(_WORDS, len(_WORDS)), tuple(draw.sample(layout.ZONES, len(layout.ZONES)))
+    base = Configuration(words.pop(), (Layer(words.pop(), copies=True), Layer(words.pop())))
+    fleet = Fleet(words.pop(), words.pop(), 1, 4, base)
+    return Town(
+        seed=seed,
+        dns=f"{words.pop()}.internal",
+        ttl=draw.randint(3, 9),
+        team=words.pop(),
+        zones=zones,
+        batch=25,
+        commits=tuple(_turn(draw, words, zones, fleet, number) for number in range(turns)),
+    )
+
+
+def _turn(draw: random.Random, words: list[str], zones: tuple[str, ...], fleet: Fleet, number: int) -> Commit:
+    kinds = ["redis", "generic", draw.choice(("redis", "generic", "zookeeper"))]
+    names = (f"{word}-{number}" for word in draw.sample(words, 3))
+    services = tuple(_service(draw, name, kind, zones, many=False) for name, kind in zip(names, kinds, strict=True))
+    layers = tuple(replace(layer, edition=f"turn-{number}") for layer in fleet.configuration.layers)
+    return Commit(services, (replace(fleet, configuration=replace(fleet.configuration, layers=layers)),))
 
 
 def _services(draw: random.Random, words: list[str], zones: tuple[str, ...]) -> tuple[Service, ...]:

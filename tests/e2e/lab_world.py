@@ -82,12 +82,13 @@ def judge(workshop: Workshop) -> Judge:
 
 
 def push_layers(workshop: Workshop, town: Town) -> None:
-    """The layers' repository, with both editions of every playbook."""
-    first, second = generate.EDITIONS
+    """The layers' repository, with every edition of every playbook."""
+    first, *others = town.editions
     made = workshop.repository(generate.LAYERS, town.playbooks(first))
-    made.branch(second)
-    made.commit("Renew", dict(town.playbooks(second)))
-    made.push(second)
+    for edition in others:
+        made.branch(edition)
+        made.commit(f"Make {edition}", dict(town.playbooks(edition)))
+    made.push(*others)
 
 
 def push_config(workshop: Workshop, town: Town, commit: Commit) -> Repository:
