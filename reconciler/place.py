@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import lru_cache
 
-from reconciler import syntax
+from reconciler import syntax, tree
 from reconciler.model.origin import Origin
 
 Step = str | int
@@ -33,7 +33,7 @@ class Place:
         """A scalar as it is written."""
         return self._walk(steps)[0].text
 
-    def _walk(self, steps: tuple[Step, ...]) -> tuple[syntax.Node, syntax.Node | None]:
+    def _walk(self, steps: tuple[Step, ...]) -> tuple[tree.Node, tree.Node | None]:
         node, name = _documents(self.text)[self.index], None
         for step in steps:
             value = node.value
@@ -47,5 +47,5 @@ class Place:
 
 
 @lru_cache(maxsize=2)  # faults and origins are asked for document by document
-def _documents(text: bytes) -> list[syntax.Node]:
+def _documents(text: bytes) -> list[tree.Node]:
     return syntax.compose(text)[0]

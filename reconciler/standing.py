@@ -8,7 +8,7 @@ from typing import Any
 from reconciler import loop
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
-from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
+from reconciler.model.outcome import Done, Waiting, spell
 from reconciler.model.plan import ComponentsSummary, Plan
 from reconciler.world import World
 
@@ -45,19 +45,6 @@ def _configured(summaries: tuple[ComponentsSummary, ...]) -> str:
         return "-"
     total, done = sum(one.total for one in summaries), sum(one.configured for one in summaries)
     return "Configured" if total == done else f"{done}/{total}"
-
-
-def spell(outcome: Outcome) -> str:
-    """An outcome as the reason of a row; "" for what is as it should be."""
-    match outcome:
-        case Done():
-            return ""
-        case Waiting(until):
-            return f"waiting until {until}"
-        case Blocked(by):
-            return f"blocked by {by}"
-        case Failed(message):
-            return message
 
 
 def volumes(observed: Observed, desired: Desired) -> Iterator[Mapping[str, Any]]:

@@ -16,7 +16,7 @@ from reconciler.cli.options import Common, common
 from reconciler.loop import Prepared
 from reconciler.model.desired import Desired
 from reconciler.model.duration import Duration
-from reconciler.model.outcome import Done, Failed, Waiting
+from reconciler.model.outcome import Done, Failed, Waiting, spell
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
 from reconciler.render import text
@@ -172,7 +172,7 @@ def _alike(report: Report, told: set[str]) -> dict[str, list[str]]:
     alike: dict[str, list[str]] = {}
     for name, outcome in sorted(report.outcomes.items()):
         if not isinstance(outcome, Done) and name not in told:
-            alike.setdefault(progress.spell(outcome), []).append(name)
+            alike.setdefault(spell(outcome), []).append(name)
     return alike
 
 

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 import click
 
-from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
+from reconciler.model.outcome import Outcome, Waiting, spell
 
 What = Literal["start", "done", "failed"]
 _DOING = {"create": "creating", "update": "updating", "delete": "destroying", "import": "importing", "forget": "forgetting"}
@@ -48,7 +48,7 @@ class Lines:
     def stand(self, outcomes: Mapping[str, Outcome]) -> None:
         with self._lock:
             for name, outcome in outcomes.items():
-                words = spell(outcome)
+                words = spell(outcome) or "ready"
                 if self._last.get(name) != words:
                     self._last[name] = words
                     self.say(f"{name}: {words}")
@@ -82,19 +82,6 @@ class Bar(Lines):
 
     def say(self, line: str) -> None:
         self.progress.console.print(f"  {line}", markup=False, highlight=False)
-
-
-def spell(outcome: Outcome) -> str:
-    """An outcome in words."""
-    match outcome:
-        case Done():
-            return "ready"
-        case Waiting(until):
-            return f"waiting until {until}"
-        case Blocked(by):
-            return f"blocked by {by}"
-        case Failed(message):
-            return f"failed: {message}"
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from reconciler.members.controller import Standing
 from reconciler.members.member import Member
-from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
+from reconciler.model.outcome import Done, spell
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def _row(member: Member, standing: Standing, now: float) -> Row:
         record=member.fqdn,
         phase=_phase(member, pod.phase if pod else "", terminating=bool(pod and pod.terminating)),
         ready=isinstance(outcome, Done) and not member.stopped,
-        reason=reason(outcome),
+        reason=spell(outcome),
         age=now - datetime.fromisoformat(pod.created).timestamp() if pod and pod.created else None,
     )
 
@@ -56,16 +56,3 @@ def _phase(member: Member, phase: str, *, terminating: bool) -> str:
     if terminating:
         return "Terminating"
     return phase or ("Stopped" if member.stopped else "Missing")
-
-
-def reason(outcome: Outcome) -> str:
-    """An outcome in words; "" where there is nothing to say."""
-    match outcome:
-        case Done():
-            return ""
-        case Waiting(until):
-            return f"waiting until {until}"
-        case Blocked(by):
-            return f"blocked by {by}"
-        case Failed(message):
-            return message

@@ -34,3 +34,16 @@ class Failed:
 
 
 Outcome: TypeAlias = Done | Waiting | Blocked | Failed
+
+
+def spell(outcome: Outcome) -> str:
+    """An outcome as the reason why something is not as it should be; "" where it is."""
+    match outcome:
+        case Done():
+            return ""
+        case Waiting(until):
+            return f"waiting until {until}"
+        case Blocked(by):
+            return f"blocked by {by}"
+        case Failed(message):
+            return f"failed: {message}"
