@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from pydantic import BaseModel, ValidationError
@@ -45,6 +45,7 @@ class Draft:
     name: str
     place: Place
     origin: Origin
+    spec: Mapping[str, Any] = field(default_factory=dict)  # as written
     noun: Any = None
     faulty: frozenset[str] = frozenset()
 
@@ -91,6 +92,7 @@ def _document(place: Place, origin: Origin, raw: Any) -> tuple[Draft | None, lis
         return None, faults
     draft = Draft(kind, name, place, origin)
     if isinstance(spec, dict):
+        draft.spec = spec
         faults += _specify(draft, spec, metadata if isinstance(metadata, dict) else {})
     return draft, faults
 

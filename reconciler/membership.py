@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 LONGEST_SET = 52  # a StatefulSet's name and an 11-character hash make a label: https://github.com/kubernetes/kubernetes/issues/64023
 LONGEST_LABEL = 63
+_SEEN_BY_TYPES = {"addresses", "namespace", "options", "podTemplate", "replicas", "resources", "stopped", "version", "volumes", "zones"}
 
 
 def complete(service: Service, environment: Environment, type_: ServiceType) -> Service:
@@ -66,7 +67,7 @@ def _placed(draft: Draft, environment: Environment) -> Iterator[Fault]:
 
 def _checked(draft: Draft, environment: Environment, type_: ServiceType) -> Iterator[Fault]:
     """What the type itself finds, as long as what it looks at is whole."""
-    if draft.faulty & {"options", "zones", "replicas", "version"}:
+    if draft.faulty & _SEEN_BY_TYPES:
         return
     for path, message, hint in type_.check(draft.noun, environment):
         steps = tuple(path.split("."))

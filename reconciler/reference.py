@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler import circle
 from reconciler.documents import KINDS, Draft
 from reconciler.explain import nearest
-from reconciler.model.configuration import Configuration
-from reconciler.model.hostlist import LIMIT
+from reconciler.model.hostlist import LIMIT, HostRange
 
 if TYPE_CHECKING:
     from reconciler.model.origin import Fault
     from reconciler.place import Step
+
+
+_REFERENCES: Mapping[str, tuple[tuple[tuple[str, ...], ...], str]] = {  # kind → where it names others ("*": each item), and their kind
+    "Service": ((("dependsOn", "*"),), "Service"),
+    "Components": ((("desiredConfiguration",),), "Configuration"),
+    "Configuration": ((("layers", "*", "source"), ("additionalInventory", "source")), "Source"),
+}
 
 
 @dataclass(frozen=True)
@@ -41,18 +47,26 @@ class Commons:
 
 
 def faults(commons: Commons) -> Iterator[Fault]:
-    """Every fault between documents."""
+    """Every fault between documents. Looks at what is written, so that a fault elsewhere in a document hides none of these."""
     for kind in ("Service", "Configuration", "Source"):
         yield from _doubles(commons.of(kind))
-    for draft in commons.sound("Service", "dependsOn"):
-        steps = [("spec", "dependsOn", index) for index in range(len(draft.noun.depends_on))]
-        yield from _dangling(commons, "Service", draft, zip(steps, draft.noun.depends_on, strict=True))
-    for draft in commons.sound("Components", "desiredConfiguration"):
-        yield from _dangling(commons, "Configuration", draft, [(("spec", "desiredConfiguration"), draft.noun.desired_configuration)])
-    for draft in commons.sound("Configuration"):
-        yield from _dangling(commons, "Source", draft, _sources(draft.noun))
+    for kind, (paths, target) in _REFERENCES.items():
+        for draft in commons.of(kind):
+            names = [found for path in paths for found in _written(draft.spec, path, ("spec",))]
+            yield from _dangling(commons, target, draft, names)
     yield from _circles(commons)
     yield from _shared_components(commons)
+
+
+def _written(value: Any, path: Sequence[str], steps: tuple[Step, ...]) -> Iterator[tuple[tuple[Step, ...], str]]:
+    """The strings at *path* below *value*, each with the steps that lead to it."""
+    if not path:
+        yield from [(steps, value)] if isinstance(value, str) else []
+    elif path[0] == "*":
+        for index, one in enumerate(value if isinstance(value, list) else ()):
+            yield from _written(one, path[1:], (*steps, index))
+    elif isinstance(value, Mapping) and path[0] in value:
+        yield from _written(value[path[0]], path[1:], (*steps, path[0]))
 
 
 def _doubles(drafts: Iterable[Draft]) -> Iterator[Fault]:
@@ -65,14 +79,7 @@ def _doubles(drafts: Iterable[Draft]) -> Iterator[Fault]:
             yield draft.fault(f"{draft.kind} {draft.name} is declared twice{beside}, first in {there}", "", "metadata", "name")
 
 
-def _sources(configuration: Configuration) -> Iterator[tuple[tuple[Step, ...], str | None]]:
-    for index, layer in enumerate(configuration.layers):
-        yield ("spec", "layers", index, "source"), layer.source
-    if configuration.additional_inventory:
-        yield ("spec", "additionalInventory", "source"), configuration.additional_inventory.source
-
-
-def _dangling(commons: Commons, kind: str, draft: Draft, names: Iterable[tuple[tuple[Step, ...], str | None]]) -> Iterator[Fault]:
+def _dangling(commons: Commons, kind: str, draft: Draft, names: Iterable[tuple[tuple[Step, ...], str]]) -> Iterator[Fault]:
     declared = commons.names[kind]
     for steps, name in names:
         if name and name not in declared and not commons.may_be_lost(name):
@@ -81,26 +88,34 @@ def _dangling(commons: Commons, kind: str, draft: Draft, names: Iterable[tuple[t
 
 def _circles(commons: Commons) -> Iterator[Fault]:
     """One fault a circle, at the service of it that comes first."""
-    needs = {draft.name: draft.noun.depends_on for draft in commons.sound("Service", "dependsOn")}
     drafts = {draft.name: draft for draft in commons.of("Service")}
-    for path in circle.circles(needs):
-        draft = drafts[path[0]]
-        index = needs[draft.name].index(path[1])
-        yield draft.fault(f"dependsOn goes in a circle: {' → '.join(path)}", "take one of them out", "spec", "dependsOn", index)
+    written = {name: list(_written(draft.spec, ("dependsOn", "*"), ("spec",))) for name, draft in drafts.items()}
+    for path in circle.circles({name: [other for _, other in others] for name, others in written.items()}):
+        steps = next(steps for steps, other in written[path[0]] if other == path[1])
+        yield drafts[path[0]].fault(f"dependsOn goes in a circle: {' → '.join(path)}", "take one of them out", *steps)
 
 
 def _shared_components(commons: Commons) -> Iterator[Fault]:
-    owners: dict[str, tuple[Draft, int]] = {}
+    owners: dict[str, tuple[Draft, tuple[Step, ...]]] = {}
     total = 0
-    for draft in commons.sound("Components", "ids"):
-        for index, ids in enumerate(draft.noun.ids.ranges):
+    for draft in commons.of("Components"):
+        for steps, text in _written(draft.spec, ("ids", "*"), ("spec",)):
+            ids = _range(text)
             total += len(ids)
             if total > LIMIT:
-                yield draft.fault(f"the environment has more than {LIMIT:,} components", "split it", "spec", "ids", index)
+                yield draft.fault(f"the environment has more than {LIMIT:,} components", "split it", *steps)
                 return
-            clashes = [id for id in ids if owners.setdefault(id.casefold(), (draft, index)) != (draft, index)]
+            here = draft, steps
+            clashes = [id for id in ids if owners.setdefault(id.casefold(), here) != here]
             if clashes:
                 other, there = owners[clashes[0].casefold()]
                 more = f" and {len(clashes) - 1} more" if len(clashes) > 1 else ""
-                where = other.place.at(("spec", "ids", there))
-                yield draft.fault(f"component {clashes[0]}{more} is declared already in {where}", "", "spec", "ids", index)
+                yield draft.fault(f"component {clashes[0]}{more} is declared already in {other.place.at(there)}", "", *steps)
+
+
+def _range(text: str) -> Collection[str]:
+    """The names that *text* stands for; none where it is no host list, which is a fault of its document's own."""
+    try:
+        return HostRange.parse(text)
+    except ValueError:
+        return ()

@@ -13,7 +13,7 @@ from reconciler.model.quantity import Quantity
 def _domain(name: str) -> str:
     labels = name.split(".")
     if len(name) > _LONGEST_ZONE or len(labels) < 2 or not all(re.fullmatch(LABEL, label) for label in labels):  # noqa: PLR2004
-        raise ValueError("must be a domain in lower case and without a dot at its end, such as db.example.internal")
+        raise ValueError("must be a domain in lower case without a dot at its end: db.example.internal")
     return name
 
 
