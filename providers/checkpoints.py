@@ -19,7 +19,7 @@ PROJECT = "reconciler"
 
 
 class Checkpoints:
-    """Reads `<backend>/.pulumi`; everything that changes it goes through the engine."""
+    """Reads `<backend>/.pulumi`; but for locks of dead runs, everything that changes it goes through the engine."""
 
     def __init__(self, backend: str) -> None:
         parts = urlsplit(backend)
@@ -57,8 +57,19 @@ class Checkpoints:
     def exists(self, name: str) -> bool:
         return (self.root / "stacks" / PROJECT / f"{name}.json").exists()
 
-    def locked(self, name: str) -> bool:
-        return any((self.root / "locks" / "organization" / PROJECT / name).glob("*.json"))
+    def left(self, environment: str) -> tuple[str, ...]:
+        """The stacks, as the engine calls them, where a dead run left a lock or operations whose end nobody knows."""
+        locked = {path.parent.name for path in self._locks.glob(f"{environment}.*/*.json")}
+        return tuple(sorted(locked | {name for name, _ in self._names(environment) if pending(self.deployment(name))}))
+
+    def unlock(self, name: str) -> None:
+        """Remove the engine's locks on stack *name*, as `pulumi cancel` does, but also where the stack was never made."""
+        for path in self._locks.glob(f"{name}/*.json"):
+            path.unlink(missing_ok=True)
+
+    @property
+    def _locks(self) -> Path:
+        return self.root / "locks" / "organization" / PROJECT
 
 
 def name(environment: str, stack: str) -> str:

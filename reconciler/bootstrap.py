@@ -65,6 +65,7 @@ class Home(Outside):
     def world(self, repo: str, ref: str | None) -> tuple[World, Desired]:
         """The outside and the specs, ready to plan; writing ports are made when something is carried out."""
         self._desired = desired = load(repo, ref, self.here.folder.name)
+        _require_lab(desired, self.here)
         _require_subnets(desired)
         return self._world(_specs(repo, ref)), desired
 
@@ -117,9 +118,17 @@ class Home(Outside):
             members=self._tick_members,
             components=lambda desired: self.components_controller.tick(desired, sweep=True),
             retain=lambda volumes, commit: act.retain(self.members_cloud, volumes, commit),
+            clear=self._clear,
             together=together.run,
             stopping=lambda: self.stop.is_set() or (self.lease is not None and self.lease.lost),
         )
+
+    def _clear(self) -> None:
+        """What dead runs left in the engine's record; no engine where they left nothing."""
+        from providers.checkpoints import Checkpoints  # noqa: PLC0415
+
+        if Checkpoints(self.backend).left(self.environment.name):
+            self.engine.clear(self.environment.name)
 
     def _run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
         from providers.executor import Executor  # noqa: PLC0415
@@ -141,6 +150,14 @@ class Home(Outside):
     def _summaries(self, desired: Desired) -> Any:
         known = self.known_records()
         return summary.summarise(desired, known.everything() if known else {}, known.resolved() if known else {})
+
+
+def _require_lab(desired: Desired, here: local.Local) -> None:
+    """The environment `lab` that names no world of its own means the lab of this machine, and never an account that happens to be at hand."""
+    environment = desired.environment
+    if environment.name == "lab" and not here.spec and not {"aws", "kubernetes"} & environment.model_fields_set:
+        hint = "`reconcile lab up` in this directory; a lab elsewhere is found by RECONCILE_DIR, the folder that its own folder `lab` lies in"
+        raise errors.UsageError(f"no lab is up in {here.folder}", hint=hint)
 
 
 def _require_subnets(desired: Desired) -> None:

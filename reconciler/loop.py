@@ -58,14 +58,16 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) 
 
 
 def settle(world: World, environment: str) -> None:
-    """Wait until everything that a dead run was making has either turned up or is known not to come."""
+    """Wait until everything that a dead run was making has either turned up or is known not to come; then clear up after it."""
     pending = world.checkpoints.pending(environment)
     since = world.clock.monotonic()
-    while pending and world.clock.monotonic() - since < SETTLE_WITHIN:
+    while pending and not world.stopping() and world.clock.monotonic() - since < SETTLE_WITHIN:
         observed = world.observe()
         pending = frozenset(id for id in pending if id.kind != "kubernetes" and id not in observed.live)
         if pending:
             world.clock.sleep(min(3.0, SETTLE_WITHIN))
+    if not world.stopping():
+        world.clear()
 
 
 def converge(world: World, prepared: Prepared, options: Options) -> Report:

@@ -23,8 +23,8 @@ class World:
 
     *observe* reads all that is live, *standing* how each service stands, *summarise* how components would; *vanished* names the
     commits that took services away. *run* has the engine run units side by side. *members* and *components* take one step and say
-    how each of theirs stands; *retain* marks volumes whose spec is gone. *together* runs calls side by side and ends when all have;
-    *stopping* turns true when a person interrupts.
+    how each of theirs stands; *retain* marks volumes whose spec is gone; *clear* removes what dead runs left in the engine's record.
+    *together* runs calls side by side and ends when all have; *stopping* turns true when a person interrupts.
     """
 
     kinds: Mapping[str, Kind]
@@ -41,5 +41,6 @@ class World:
     members: Callable[[Desired, Iterable[Change], Progress], Mapping[str, Outcome]]
     components: Callable[[Desired], tuple[Standing, ...]]
     retain: Callable[[Iterable[str], str], None]
+    clear: Callable[[], None]
     together: Callable[[Iterable[Callable[[], None]]], None]
     stopping: Callable[[], bool]

@@ -72,8 +72,9 @@ class Pulumi:
         gate = Gate(run.changes)
         log = Log(_in_words_of(run, progress))
         program = Program(run, self.kinds, self.providers)
-        stack = self._stack(run)
-        self._clear(stack)
+        name = checkpoints.name(run.revision.environment, run.stack)
+        self._clear(name)
+        stack = self._stack(name)
         message = self._run(stack, _gated(program, gate, log), log)
         if gate.refusal or message:
             progress(run.stack, "failed", gate.refusal or message)
@@ -84,8 +85,12 @@ class Pulumi:
         outcomes = {change.id: _outcome(change, log, gate, message) for change in run.changes if change.acts}
         return StackResult(outcomes, program.attributes)
 
-    def _stack(self, run: StackRun) -> automation.Stack:
-        name = checkpoints.name(run.revision.environment, run.stack)
+    def clear(self, environment: str) -> None:
+        """Remove what dead runs left in any stack of *environment*. The caller holds its lease, and has looked for what they made."""
+        for name in self.checkpoints.left(environment):
+            self._clear(name)
+
+    def _stack(self, name: str) -> automation.Stack:
         folder = self.settings.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.root.mkdir(parents=True, exist_ok=True)
@@ -102,12 +107,11 @@ class Pulumi:
         stack: automation.Stack = self._call(mode, name, workspace)
         return stack
 
-    def _clear(self, stack: automation.Stack) -> None:
-        """Remove what a dead run left: its lock, and pending operations (the plan has looked for what they made)."""
-        if self.checkpoints.locked(stack.name):
-            self._call(stack.cancel)
-        deployment = self.checkpoints.deployment(stack.name)
-        if deployment.get("pending_operations"):
+    def _clear(self, name: str) -> None:
+        """Remove a dead run's lock and its pending operations from one stack."""
+        self.checkpoints.unlock(name)
+        if self.checkpoints.deployment(name).get("pending_operations"):
+            stack = self._stack(name)
             state = self._call(stack.export_stack)
             state.deployment["pending_operations"] = []
             self._call(stack.import_stack, state)
@@ -181,7 +185,7 @@ def _outcome(change: Change, log: Log, gate: Gate, message: str) -> Outcome:
 
 
 def _whole(backend: str) -> str:
-    """*backend* without the files beside files in which gocloud keeps attributes: killed while it writes one, the engine reads none of both."""
+    """*backend* without the files in which gocloud keeps attributes: killed while it writes one, the engine reads neither file again."""
     if not backend.startswith("file://"):
         return backend
     return f"{backend}{'&' if '?' in backend else '?'}metadata=skip"
