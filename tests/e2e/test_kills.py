@@ -32,6 +32,7 @@ ENDS = re.compile(r"^  (\S+/\S+): (created|updated|destroyed|imported|failed) af
 PLANNED = re.compile(r"^Plan: (\d+) to add, (\d+) to change, (\d+) to destroy\.")
 OTHERS = ("locked", "interrupted", "terminated", "faulty")  # the turns that are no kills
 WITHIN = 120.0
+EARLY = 0.3  # the share of kills before any step: while stacks are being made
 
 
 @dataclass
@@ -166,10 +167,11 @@ def converged(turns: Turns) -> None:
 
 
 def test_a_killed_apply_is_taken_up_by_the_next(turns: Turns, applying: Run, kill: int, seed: int) -> None:
-    draw = random.Random(f"{seed}/{kill}")
-    moment, delay, group = draw.random(), draw.uniform(0, 0.8), bool(kill % 2)
+    draw, group = random.Random(f"{seed}/{kill}"), bool(kill % 2)
     assert applying.until(lambda: applying.planned() is not None), applying.said
-    steps = int(moment * 2 * (applying.planned() or 0))
+    early = draw.random() < EARLY
+    steps = 0 if early else int(draw.uniform(0, 1.6) * (applying.planned() or 0))
+    delay = draw.uniform(0, 3.0 if early else 0.8)
     assert applying.until(lambda: applying.steps() >= steps), applying.said
     time.sleep(delay)
     run = token(turns.world)
