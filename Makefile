@@ -1,4 +1,4 @@
-.PHONY: setup demo check test bench lock
+.PHONY: setup demo check test lock
 
 setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
 	@scripts/setup
@@ -14,9 +14,6 @@ check: setup      ## format, lint, types, import contracts
 
 test: setup check ## every test
 	@.venv/bin/pytest
-
-bench: setup      ## the numbers of the README
-	@.venv/bin/python -m benchmarks
 
 lock:             ## pin the dependencies anew
 	@scripts/lock

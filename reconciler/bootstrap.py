@@ -153,10 +153,11 @@ class Home(Outside):
 
 
 def _require_lab(desired: Desired, here: local.Local) -> None:
-    """The environment `lab` that names no world of its own means the lab of this machine, and never an account that happens to be at hand."""
-    environment = desired.environment
-    if environment.name == "lab" and not here.spec and not {"aws", "kubernetes"} & environment.model_fields_set:
-        hint = "`reconcile lab up` in this directory; a lab elsewhere is found by RECONCILE_DIR, the folder that its own folder `lab` lies in"
+    """The environment `lab` that names no world of its own means this machine's lab, never an account that happens to be at hand."""
+    aws, kubernetes = desired.environment.aws, desired.environment.kubernetes
+    named = aws.endpoint or aws.profile or aws.role_arn or kubernetes.kubeconfig or kubernetes.context
+    if desired.environment.name == "lab" and not here.spec and not named:
+        hint = "`reconcile lab up` in this directory, or name the folder in which a folder `lab` is one: RECONCILE_DIR"
         raise errors.UsageError(f"no lab is up in {here.folder}", hint=hint)
 
 
