@@ -64,7 +64,8 @@ class Run:
 
     def _listen(self) -> None:
         assert self.process.stdout
-        self.lines.extend(self.process.stdout)
+        with self.process.stdout:
+            self.lines.extend(self.process.stdout)
 
     def steps(self) -> int:
         """How many steps of the engine have begun or ended."""
