@@ -1,5 +1,6 @@
 """Kubernetes quantities (`100Gi`, `500m`, `1e3`), compared by value and kept as written."""
 
+import math
 import re
 from dataclasses import dataclass, field
 from decimal import Decimal
@@ -41,7 +42,7 @@ class Quantity:
     @property
     def bytes(self) -> int:
         """The amount in whole bytes, rounded up."""
-        return -int(-self.value // 1)
+        return math.ceil(self.value)
 
     @property
     def gib(self) -> int:
