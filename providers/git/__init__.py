@@ -83,10 +83,10 @@ class GitSpecs:
         """The commit to read; None for the working tree as it is."""
         if self.ref is None and not self._git.bare:
             return None
-        try:
-            return objects.commit(self._git, self.ref or (cache.HEAD if self._remote else "HEAD"))
-        except (GitError, ValueError, IndexError) as error:
-            raise self._unresolved() from error
+        found = objects.commit(self._git, self.ref or (cache.HEAD if self._remote else "HEAD"))
+        if found is None:
+            raise self._unresolved()
+        return found
 
     def _unresolved(self) -> UsageError:
         if self.ref is None:

@@ -29,7 +29,9 @@ def fetched(url: str, ref: str | None, folder: Path) -> git.Repo:
     place = folder / f"{name}-{hashlib.sha256(bare.encode()).hexdigest()[:16]}.git"
     place.mkdir(parents=True, exist_ok=True)
     with _locked(place):
-        repo = git.Repo(place) if (place / "HEAD").exists() else git.Repo.init(place, bare=True, template="")
+        if not (place / "HEAD").exists():
+            git.Git(place).init("--bare", "--quiet", env={"GIT_TEMPLATE_DIR": ""})  # a template may hold hooks
+        repo = git.Repo(place)
         _fetch(repo, url, ref)
     return repo
 

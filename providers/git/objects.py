@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 import git
-from git.exc import BadName
+from git.exc import GitError, ODBError
 from git.objects.fun import tree_entries_from_data
 
 from reconciler.model.text import Unreadable
@@ -20,12 +20,14 @@ NAME = Unreadable(b"has a name that is not UTF-8: rename it")
 _GITLINK = 0o160000
 
 
-def commit(repo: git.Repo, ref: str) -> git.Commit:
-    """What *ref* names: a branch, before a tag (peeled), before anything else that git understands. ValueError or GitError for nothing."""
-    for name in (f"refs/heads/{ref}", f"refs/tags/{ref}"):
-        with suppress(BadName, ValueError, IndexError):
-            return repo.commit(name)
-    return repo.commit(ref)
+def commit(repo: git.Repo, ref: str) -> git.Commit | None:
+    """What *ref* names: a branch, before a tag (peeled), before anything else that git understands; None where that is no commit."""
+    for name in (f"refs/heads/{ref}", f"refs/tags/{ref}", ref):
+        with suppress(GitError, ODBError, ValueError, LookupError, AttributeError):  # what GitPython raises for one and the same
+            found = repo.commit(name)
+            found.tree  # noqa: B018 - reads the commit, which until then is but a name
+            return found
+    return None
 
 
 def subtree(tree: git.Tree, path: str) -> git.Tree | None:
