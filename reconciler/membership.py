@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from reconciler.documents import Draft, validate
 from reconciler.explain import explain, nearest
 from reconciler.model.origin import Fault
+from reconciler.model.podtemplate import PodTemplate
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from reconciler.kinds import ServiceType
     from reconciler.model.environment import Environment
     from reconciler.model.service import Service
@@ -30,6 +33,7 @@ def faults(commons: Commons, environment: Environment | None, types: Mapping[str
     """Every fault of a service that its type or its environment finds."""
     owners: dict[str, Draft] = {}
     for draft in commons.sound("Service", "type"):
+        yield from _part(draft, "podTemplate", PodTemplate, draft.noun.pod_template)
         type_ = types.get(draft.noun.type)
         if not type_:
             yield draft.fault(f"there is no service type {draft.noun.type}", nearest(draft.noun.type, types), "spec", "type")
@@ -44,16 +48,21 @@ def faults(commons: Commons, environment: Environment | None, types: Mapping[str
 
 def _typed(draft: Draft, type_: ServiceType) -> Iterator[Fault]:
     service = draft.noun
-    _, faulty, errors = validate(type_.options, service.options)
-    yield from explain(draft.place, ("spec", "options"), type_.options, errors)
-    if faulty or errors:
-        draft.faulty |= {"options"}
+    yield from _part(draft, "options", type_.options, service.options)
     if type_.versions and service.version and service.version not in type_.versions:
         known = ", ".join(type_.versions)
         yield draft.fault(f"{type_.name} has no version {service.version}", f"there are {known}", "spec", "version")
         draft.faulty |= {"version"}
     if not service.name[:1].isalpha():
         yield draft.fault(f"the service {service.name} must begin with a letter, as a Kubernetes Service does", "", "metadata", "name")
+
+
+def _part(draft: Draft, name: str, model: type[BaseModel], raw: Mapping[str, Any]) -> Iterator[Fault]:
+    """What is wrong with a field of the spec that has a model of its own."""
+    errors = tuple(validate(model, raw)[2])
+    yield from explain(draft.place, ("spec", name), model, errors)
+    if errors:
+        draft.faulty |= {name}
 
 
 def _placed(draft: Draft, environment: Environment) -> Iterator[Fault]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 from reconciler.kinds import Check, MemberPlan, ServiceType
 from reconciler.load import load
@@ -64,8 +65,8 @@ def service(name: str, spec: str = "", type_: str = "store") -> str:
     return document("Service", name, f"type: {type_}\n{spec}")
 
 
-def loaded(files: Mapping[str, str | bytes] | None = None, **others: str) -> Desired:
+def loaded(files: Mapping[str, str | bytes] | None = None, types: Mapping[str, ServiceType] = TYPES, **others: Any) -> Desired:
     """What *files* (below specs/lab) declare, beside an environment."""
     texts = {"environment.yaml": ENVIRONMENT, **(files or {})}
     contents = {f"specs/lab/{name}": text.encode() if isinstance(text, str) else text for name, text in texts.items()}
-    return load({name: text for name, text in contents.items() if text}, REVISION, TYPES, **others)
+    return load({name: text for name, text in contents.items() if text}, REVISION, types, **others)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from reconciler import kinds
 from reconciler.errors import SpecError
 from reconciler.kinds import ServiceType
 from reconciler.load import load
@@ -93,6 +94,19 @@ BAD = {
         [
             "a.yaml:7:5: unknown field spec.options.heep. did you mean heap?",
             "a.yaml:8:13: spec.options.shards: must be a whole number, not a string",
+        ],
+    ),
+    "a Pod template of another shape": (
+        service(
+            "kv",
+            "podTemplate:\n  spec:\n    containers: [{name: a, env: [b], volumeMounts: [{name: c}]}]\n  containers: []",
+            type_="unheard",
+        ),
+        [
+            "a.yaml:5:9: there is no service type unheard. there are queue, store",
+            "a.yaml:8:36: spec.podTemplate.spec.containers[0].env[0]: must be a mapping, not a string",
+            "a.yaml:8:55: spec.podTemplate.spec.containers[0].volumeMounts[0].mountPath is missing",
+            "a.yaml:9:5: unknown field spec.podTemplate.containers. there are metadata, spec",
         ],
     ),
     "what the type itself finds": (
@@ -426,10 +440,10 @@ def test_no_password_of_a_url_is_repeated():
     assert not any("hunter2" in one for one in faults({"a.yaml": text}))
 
 
-def outcome(text):
-    """The environment's name, or that of no document and the faults."""
+def outcome(text, types=TYPES):
+    """The environment's name, or none and the faults."""
     try:
-        return loaded({"a.yaml": text}).environment.name, ()
+        return loaded({"a.yaml": text}, types).environment.name, ()
     except SpecError as error:
         return "", error.faults
 
@@ -513,6 +527,23 @@ def test_any_values_are_specs_or_a_spec_error(kind, spec):
     """Each fault with its line."""
     text = json.dumps({"apiVersion": "reconciler/v1", "kind": kind, "metadata": {"name": "kv"}, "spec": {"type": "store", **spec}})
     name, found = outcome(text)
+    assert name == "lab" or (found and all(fault.origin.line for fault in found))
+
+
+POD = st.sampled_from(["spec", "containers", "name", "image", "env", "volumeMounts", "metadata", "labels", "ports", "volumes"])
+PARTS = st.recursive(LEAVES, lambda inner: st.lists(inner, max_size=2) | st.dictionaries(POD, inner, max_size=4), max_leaves=8)
+PODS = st.builds(
+    lambda containers, more: {"spec": {"containers": containers, **more}}, st.lists(PARTS, max_size=2), st.dictionaries(POD, PARTS)
+)
+
+
+@given(st.sampled_from(sorted(kinds.service_types())), PODS | st.dictionaries(POD, PARTS, max_size=3), st.dictionaries(POD, PARTS))
+@settings(max_examples=300, deadline=None)
+def test_no_service_type_stumbles_over_a_pod_template_or_options(type_, template, options):
+    volumes = {"data": {"size": "1Gi"}}
+    spec = {"type": type_, "podTemplate": template, "options": options, "volumes": volumes}
+    text = json.dumps({"apiVersion": "reconciler/v1", "kind": "Service", "metadata": {"name": "kv"}, "spec": spec})
+    name, found = outcome(text, kinds.service_types())
     assert name == "lab" or (found and all(fault.origin.line for fault in found))
 
 
