@@ -65,20 +65,28 @@ class Bar(Lines):
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
         super().__init__()
+        self._waits: dict[str, str] = {}  # two controllers tell of theirs, each at its own pace
         columns = (BarColumn(30), MofNCompleteColumn(), TimeElapsedColumn(), TextColumn("{task.description}"))
         self.progress = Progress(*columns, console=Console(stderr=True), transient=True)
         self.task = self.progress.add_task("", total=total or 1)
 
     def step(self, address: str, what: What, words: str) -> None:
+        if what == "start":  # the bar moves when it ends
+            with self._lock:
+                self._began[address] = time.monotonic()
+            return
         super().step(address, what, words)
-        if what != "start":
-            self.progress.advance(self.task)
+        self.progress.advance(self.task)
 
     def stand(self, outcomes: Mapping[str, Outcome]) -> None:
-        waits = [f"{name}: {outcome.until}" for name, outcome in outcomes.items() if isinstance(outcome, Waiting)]
-        done = {name: outcome for name, outcome in outcomes.items() if not isinstance(outcome, Waiting)}
-        super().stand(done)
-        self.progress.update(self.task, description=waits[0][:90] if waits else "")
+        super().stand({name: outcome for name, outcome in outcomes.items() if not isinstance(outcome, Waiting)})
+        with self._lock:
+            for name, outcome in outcomes.items():
+                self._waits.pop(name, None)
+                if isinstance(outcome, Waiting):
+                    self._waits[name] = f"{name} waits until {outcome.until}"
+            first = next(iter(self._waits.values()), "")
+        self.progress.update(self.task, description=first[:90])
 
     def say(self, line: str) -> None:
         self.progress.console.print(f"  {line}", markup=False, highlight=False)
