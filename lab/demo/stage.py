@@ -123,7 +123,7 @@ class Stage:
         self._commands += 1
         log = self.folder / f"{self._commands:02d}-{'-'.join(word for word in words[:3] if re.fullmatch(r'[a-z]+', word))}.log"
         fold.where = os.path.relpath(log)
-        bar = told and sys.stderr.isatty()
+        bar = words[:2] == ["reconcile", "apply"] and sys.stderr.isatty()  # it draws one itself
         command = [sys.executable, "-m", "reconciler", *words[1:]] if words[0] == "reconcile" else list(words)
         process = subprocess.Popen(
             command,
