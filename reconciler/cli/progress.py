@@ -82,9 +82,10 @@ class Bar(Lines):
         super().stand({name: outcome for name, outcome in outcomes.items() if not isinstance(outcome, Waiting)})
         with self._lock:
             for name, outcome in outcomes.items():
-                self._waits.pop(name, None)
                 if isinstance(outcome, Waiting):
                     self._waits[name] = f"{name} waits until {outcome.until}"
+                else:
+                    self._waits.pop(name, None)
             first = next(iter(self._waits.values()), "")
         self.progress.update(self.task, description=first[:90])
 
