@@ -22,6 +22,15 @@ class Specs(Protocol):
 
     def environments(self) -> tuple[str, ...]: ...
 
+    def vanished(self, environment: str, services: Iterable[str]) -> Mapping[str, str]:
+        """The commits (short) that took the documents of *services* away, so far as the history tells."""
+        ...
+
+    @property
+    def base_url(self) -> str:
+        """Where the repository lies for relative clone URLs."""
+        ...
+
 
 class Cloud(Protocol):
     """AWS, by the operations of its API. Errors are ProviderError, TransientError where waiting may help; throttling is waited out."""
