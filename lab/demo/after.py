@@ -66,7 +66,7 @@ def shrink(stage: Stage) -> None:
     line = next(number for number, text in enumerate(file.read_text().splitlines(), start=1) if "5Gi" in text)
     refused = f"services/kv.yaml:{line}:" in said and "cannot shrink" in said
     stage.check(refused, f"refused, naming line {line} of services/kv.yaml; nothing was done")
-    stage.shell(f"git -C {place.CLONE} revert --no-edit HEAD >/dev/null && git -C {place.CLONE} push -q origin main")
+    stage.shell(f"git -C {place.CLONE} revert --no-edit HEAD >/dev/null && git -C {place.CLONE} push -q")
 
 
 def remove(stage: Stage) -> None:
@@ -86,4 +86,4 @@ def remove(stage: Stage) -> None:
 
 
 def _push(stage: Stage, message: str) -> None:
-    stage.shell(f"git -C {place.CLONE} commit -qam '{message}' && git -C {place.CLONE} push -q origin main")
+    stage.shell(f"git -C {place.CLONE} commit -qam '{message}' && git -C {place.CLONE} push -q")

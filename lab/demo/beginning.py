@@ -47,7 +47,7 @@ def _begin(stage: Stage, name: str, fill: str) -> None:
 
 def _push(stage: Stage, name: str, message: str) -> None:
     stage.shell(f"git -C {place.FOLDER}/{name} add . && git -C {place.FOLDER}/{name} commit -qm '{message}'")
-    stage.shell(f"git -C {place.FOLDER}/{name} push -q origin main")
+    stage.shell(f"git -C {place.FOLDER}/{name} push -q -u origin main")
 
 
 def _left_out(stage: Stage) -> None:
