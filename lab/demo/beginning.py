@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import sys
 from pathlib import Path
 
 from lab import hosts, layout, lifecycle, tool
@@ -13,7 +15,7 @@ from lab.error import LabError
 MACHINES = tuple(f"node{number:02d}" for number in range(1, 13))
 _OWN = ("root", "srv", "opt", "tmp", "etc")
 _LOCALLY = """\
-  vars: {{ansible_connection: local, root: "{root}/{{{{ inventory_hostname }}}}"}}
+  vars: {{ansible_connection: local, ansible_python_interpreter: "{python}", root: "{root}/{{{{ inventory_hostname }}}}"}}
 """
 
 
@@ -60,17 +62,17 @@ def _left_out(stage: Stage) -> None:
         stage.say("There is no ZooKeeper on this machine: the service zk is left out.")
         (place.SPECS / "services" / "zk.yaml").unlink()
     if not place.has("sshd"):
-        stage.say("There is no sshd on this machine: Ansible connects locally, each machine is a folder.")
+        stage.say("There is no sshd on this machine: sessions run here and connect locally, and each machine is a folder.")
         nodes, environment = place.SPECS / "components" / "nodes.yaml", place.SPECS / "environment.yaml"
-        nodes.write_text(nodes.read_text() + _LOCALLY.format(root=(place.LAB / "hosts").absolute()))
-        lines = environment.read_text().splitlines(keepends=True)
-        environment.write_text("".join(line for line in lines if not line.strip().startswith("ssh:")))
+        nodes.write_text(nodes.read_text() + _LOCALLY.format(python=sys.executable, root=(place.LAB / "hosts").absolute()))
+        environment.write_text(re.sub(r"ssh: .*", "executor: local", environment.read_text()))
 
 
 def start_machines(stage: Stage) -> None:
     """Twelve machines, each an sshd with an address and keys of its own; their keys as Secrets, as a user would put them there."""
     folder = place.LAB / "hosts"
     if not place.has("sshd"):
+        stage.say(f"Twelve folders, {folder}/{MACHINES[0]} and so on, in place of machines.")
         for name in MACHINES:
             for own in _OWN:
                 (folder / name / own).mkdir(parents=True)

@@ -61,7 +61,8 @@ def _arrives(stage: Stage, replica: str) -> bool:
 
 def sessions(stage: Stage) -> None:
     """What the sessions did, and how node07 came round."""
-    stage.say("Each session was a Kubernetes Job that ran ansible-playbook, layer by layer, and reported every host.")
+    where = "a Kubernetes Job" if place.has("sshd") else "a process"
+    stage.say(f"Each session was {where} that ran ansible-playbook, layer by layer, and reported every host.")
     stage.reconcile("sessions", "list")
     stage.say(f"The first layer failed on {_SLOW} twice, by Ansible's own result, and was tried again until it succeeded:")
     failed = [row["name"] for row in json.loads(stage.quietly("sessions", "list", "--format", "json")) if row["succeeded"] == "false"]
