@@ -48,7 +48,9 @@ def desired(text: str, path: str = "services.yaml") -> Desired:
     if "kind: Environment" not in text:
         texts["specs/lab/environment.yaml"] = ENVIRONMENT
     tree = hashlib.sha1(repr(sorted(texts.items())).encode(), usedforsecurity=False).hexdigest()
-    return load.load({name: one.encode() for name, one in texts.items()}, Revision(tree, tree, "lab"), TYPES)
+    return load.load(
+        {name: one.encode() for name, one in texts.items()}, Revision(tree, tree, "lab"), TYPES, base_url="https://example.org/config.git"
+    )
 
 
 class Nothing:
