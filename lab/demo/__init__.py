@@ -29,7 +29,7 @@ STEPS: tuple[tuple[str, Callable[[Stage], None]], ...] = (
 )
 _INTRODUCTION = f"""\
 The main job, from nothing: a git commit becomes volumes, names, Kubernetes objects and configured machines.
-Everything runs on this machine, in namespaces of its own. It takes about four minutes on two cores.
+Everything runs on this machine, in namespaces of its own. It takes two to four minutes on two cores.
 Lines with $ can be typed by hand, >>> is Python; ✓ is a promise that was checked, and the demo ends where one is not kept.
 The whole output of every command is kept in {place.LOG}."""
 _EXPORTS = f'export PATH="$PWD/.venv/bin:$PATH" RECONCILE_REPO={place.BARE} KUBECONFIG={place.KUBECONFIG}'

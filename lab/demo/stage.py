@@ -5,37 +5,26 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock, Thread
-from typing import IO
 
 import click
 
+from lab.demo import listen
 from lab.demo.fold import Fold
+from lab.demo.listen import Result
 from lab.error import LabError
 
 WIDTH = 100
 _TOTALS = re.compile(r"Plan: |No changes")
-_BEGINS = re.compile(r": (creating|updating|destroying|importing)$")
 
 
 class Broken(LabError):
     """A step did not do what it promises."""
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """How a command ended, and what it said on each channel."""
-
-    code: int
-    stdout: str
-    stderr: str
 
 
 @dataclass(slots=True)
@@ -46,7 +35,6 @@ class Stage:
     env: Mapping[str, str]
     steps: list[tuple[str, float]] = field(default_factory=list)
     _commands: int = 0
-    _lock: Lock = field(default_factory=Lock)
 
     @contextmanager
     def step(self, title: str) -> Iterator[None]:
@@ -123,54 +111,6 @@ class Stage:
         self._commands += 1
         log = self.folder / f"{self._commands:02d}-{'-'.join(word for word in words[:3] if re.fullmatch(r'[a-z]+', word))}.log"
         fold.where = os.path.relpath(log)
-        bar = words[:2] == ["reconcile", "apply"] and sys.stderr.isatty()  # it draws one itself
         command = [sys.executable, "-m", "reconciler", *words[1:]] if words[0] == "reconcile" else list(words)
-        process = subprocess.Popen(
-            command,
-            env=dict(self.env),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=None if bar else subprocess.PIPE,
-            text=True,
-        )
-        with log.open("w") as kept, process:
-            said, progress = _Heard(fold, kept, told=told), _Heard(None, kept, told=told)
-            listeners = [Thread(target=self._listen, args=pair) for pair in ((process.stdout, said), (process.stderr, progress))]
-            for listener in listeners:
-                listener.start()
-            for listener in listeners:
-                listener.join()
-        return Result(process.returncode, "".join(said.lines), "".join(progress.lines))
-
-    def _listen(self, stream: IO[str] | None, heard: _Heard) -> None:
-        for line in stream or ():
-            with self._lock:
-                heard.line(line)
-        with self._lock:
-            heard.end()
-
-
-@dataclass(slots=True)
-class _Heard:
-    """One channel of a command: kept whole, shown folded. What only says that a thing begins is not shown: its end is."""
-
-    fold: Fold | None
-    log: IO[str]
-    told: bool
-    lines: list[str] = field(default_factory=list)
-
-    def line(self, line: str) -> None:
-        self.lines.append(line)
-        self.log.write(line)
-        text = line.rstrip()
-        if self.fold:
-            self._show(self.fold.add(text))
-        elif not _BEGINS.search(text):
-            self._show([text])
-
-    def end(self) -> None:
-        self._show(self.fold.rest() if self.fold else [])
-
-    def _show(self, lines: list[str]) -> None:
-        for line in lines if self.told else ():
-            click.echo(line)
+        bar = words[:2] == ["reconcile", "apply"] and sys.stderr.isatty()  # it draws one itself
+        return listen.run(command, self.env, log, fold if told else None, bar=bar)
