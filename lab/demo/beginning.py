@@ -61,8 +61,8 @@ def _left_out(stage: Stage) -> None:
     if not place.has("java") or not Path("/usr/share/java/zookeeper.jar").exists():
         stage.say("There is no ZooKeeper on this machine: the service zk is left out.")
         (place.SPECS / "services" / "zk.yaml").unlink()
-    if not place.has("sshd"):
-        stage.say("There is no sshd on this machine: sessions run here and connect locally, and each machine is a folder.")
+    if not place.can_have_machines():
+        stage.say("There can be no sshd here: sessions run here and connect locally, and each machine is a folder.")
         nodes, environment = place.SPECS / "components" / "nodes.yaml", place.SPECS / "environment.yaml"
         nodes.write_text(nodes.read_text() + _LOCALLY.format(python=sys.executable, root=(place.LAB / "hosts").absolute()))
         environment.write_text(re.sub(r"ssh: .*", "executor: local", environment.read_text()))
@@ -71,7 +71,7 @@ def _left_out(stage: Stage) -> None:
 def start_machines(stage: Stage) -> None:
     """Twelve machines, each an sshd with an address and keys of its own; their keys as Secrets, as a user would put them there."""
     folder = place.LAB / "hosts"
-    if not place.has("sshd"):
+    if not place.can_have_machines():
         stage.say(f"Twelve folders, {folder}/{MACHINES[0]} and so on, in place of machines.")
         for name in MACHINES:
             for own in _OWN:

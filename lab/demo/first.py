@@ -61,7 +61,7 @@ def _arrives(stage: Stage, replica: str) -> bool:
 
 def sessions(stage: Stage) -> None:
     """What the sessions did, and how node07 came round."""
-    where = "a Kubernetes Job" if place.has("sshd") else "a process"
+    where = "a Kubernetes Job" if place.can_have_machines() else "a process"
     stage.say(f"Each session was {where} that ran ansible-playbook, layer by layer, and reported every host.")
     stage.reconcile("sessions", "list")
     stage.say(f"The first layer failed on {_SLOW} twice, by Ansible's own result, and was tried again until it succeeded:")

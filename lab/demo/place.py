@@ -74,3 +74,9 @@ def running() -> Layout:
 def has(*programs: str) -> bool:
     """Whether this machine has all of *programs*."""
     return all(shutil.which(program, path=tool.path()) for program in programs)
+
+
+def can_have_machines() -> bool:
+    """Whether sshd can run here. It gives its rights up to a user of its own, whom a user namespace of one user does not have."""
+    users = sum(int(line.split()[2]) for line in Path("/proc/self/uid_map").read_text().splitlines())
+    return has("sshd") and users > 1
