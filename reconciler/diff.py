@@ -125,10 +125,15 @@ def _gone(desired: Desired, observed: Observed, context: Context) -> Iterator[Ch
     """What is live and ours, and declared by nothing. Held as long as anything could not be read: it may be declared by a move."""
     for id, found in sorted(observed.live.items()):
         for live in found:
-            if id in desired.resources or not live.marked or live.retained or not _selected(live.stack, context):
+            if id in desired.resources or not live.marked or _forgotten(id, live, context) or not _selected(live.stack, context):
                 continue
             held = next(iter(observed.unread.values()), "")
             yield _hold(id, live, held) if held else _removed(id, live, context)
+
+
+def _forgotten(id: ResourceId, live: Observation, context: Context) -> bool:
+    """Kept on purpose and known to nobody any more. A run that died between the two leaves what is kept, and still to be forgotten."""
+    return bool(live.retained) and id not in (context.engine or {}).get(live.stack, frozenset())
 
 
 def _hold(id: ResourceId, live: Observation, why: str) -> Change:

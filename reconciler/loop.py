@@ -74,8 +74,7 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded."""
     plan, desired = prepared.plan, prepared.desired
     state = _State(world.clock.monotonic() + options.timeout, options)
-    kept = [change.live_id for change in plan.changes if change.action == "forget" and change.id.kind == "volume"]
-    if kept:
+    if kept := [change.live_id for change in plan.changes if _is_to_be_marked(change, prepared.observed)]:
         world.retain(kept, plan.revision.short)
     world.together(
         (
@@ -85,6 +84,13 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
         )
     )
     return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})
+
+
+def _is_to_be_marked(change: Change, observed: Observed) -> bool:
+    """Whether *change* forgets a volume that does not say yet which commit gave it up."""
+    if change.action != "forget" or change.id.kind != "volume":
+        return False
+    return not any(live.retained for live in observed.live.get(change.id, ()) if live.live_id == change.live_id)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,12 @@ from reconciler.model.observation import Observed
 from tests.memory_world import MemoryWorld, desired
 
 VOLUME = ResourceId("volume", "lab", "kv", "kv-0/data")
+KV = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: kv}
+spec: {type: redis, replicas: 1, volumes: {data: {size: 1Gi}}}
+"""
 URN = f"urn:pulumi:lab.kv::reconciler::aws:ebs/volume:Volume::{VOLUME}"
 
 
@@ -87,3 +93,18 @@ def test_a_takeover_looks_for_what_was_being_made_and_clears_up_unless_it_is_sto
     assert calls.count("clear") == cleared
     assert abs(calls.count("look") - looks) <= 1
     assert calls[-1:] == ["clear"] * cleared
+
+
+def test_a_volume_keeps_the_mark_of_the_commit_that_gave_it_up_first() -> None:
+    world = MemoryWorld()
+    world.converge(KV)
+    prepared = world.plan(desired(""))
+    (volume,) = (change for change in prepared.plan.changes if change.id.kind == "volume")
+    marked: list[str] = []
+    outside = replace(world.world(prepared.desired.environment), retain=lambda volumes, _: marked.extend(volumes))
+    live = prepared.observed.live[volume.id][0]
+    for retained, expected in (("", [volume.live_id]), ("9b8bcbe", [])):
+        marked.clear()
+        known = Observed({**prepared.observed.live, volume.id: (replace(live, retained=retained),)})
+        loop.converge(replace(outside, run=lambda *_: {}), replace(prepared, observed=known), loop.Options(timeout=0.1))
+        assert marked == expected

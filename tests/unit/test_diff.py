@@ -153,3 +153,10 @@ def test_a_field_that_our_manager_holds_and_the_spec_dropped_is_removed():
     found = Observation(CLAIM, "x", {"metadata": {"labels": {"a": "1", "team": "db"}}}, owned=frozenset({labels}))
     (field,) = compare.differences(resource, found, KINDS["kubernetes"], gather([], {}))
     assert (field.path, field.before, field.after) == (labels, "db", None)
+
+
+def test_what_is_kept_is_still_forgotten_where_the_run_that_kept_it_died_before():
+    kept = replace(live(volume()), retained="9b8bcbe")
+    assert changes([], [kept], engine={"kv": frozenset({DISK})})[DISK].action == "forget"
+    assert changes([], [kept], engine={}) == {}
+    assert changes([], [kept], engine=None) == {}
