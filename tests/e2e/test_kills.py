@@ -26,12 +26,12 @@ from tests.e2e.generate import ENVIRONMENT, Commit
 from tests.e2e.workshop import Workshop
 
 pytestmark = pytest.mark.e2e
-APPLY = ("apply", "--auto-approve", "--allow-deletes", "1000")
+APPLY = ("apply", "--auto-approve", "--allow-deletes", "1000", "--timeout", "90s")
 BEGINS = re.compile(r"^  (\S+/\S+): \w+ing$")
 ENDS = re.compile(r"^  (\S+/\S+): .+ after [\d.]+s$")
 PLANNED = re.compile(r"(\d+) to \w+")
 OTHERS = ("locked", "interrupted", "terminated", "faulty")  # the turns that are no kills
-WITHIN = 120.0
+WITHIN = 150.0
 EARLY = 0.3  # the share of kills before any step: while stacks are being made
 
 
