@@ -45,7 +45,7 @@ def serving(directory: Path, settings: dict[str, Any]) -> Iterator[str]:
         process.wait(10)
 
 
-def wait_for(condition: Callable[[], Any], seconds: float = 5) -> Any:
+def wait_for(condition: Callable[[], Any], seconds: float = 20) -> Any:
     """What *condition* gives once it gives something."""
     end = time.monotonic() + seconds
     while not (found := condition()):

@@ -152,7 +152,7 @@ def test_a_fault_that_cannot_be_is_refused_with_what_can(switches: Switches) -> 
 def test_a_stale_describe_shows_what_was(ec2: EC2Client, switches: Switches) -> None:
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html: also when asked by id."""
     name = f"stale {next(numbers)}"
-    switches.order("stale", seconds=1)
+    switches.order("stale", seconds=4)
     made = create(ec2, TagSpecifications=named(name))
     assert found(ec2, name) == []
     with refused("InvalidVolume.NotFound"):
@@ -163,7 +163,8 @@ def test_a_stale_describe_shows_what_was(ec2: EC2Client, switches: Switches) -> 
 def test_a_stale_describe_shows_changes_of_state_and_tags_late(ec2: EC2Client, switches: Switches, volume: Make, instance: Make) -> None:
     """https://docs.aws.amazon.com/ec2/latest/devguide/eventual-consistency.html"""
     disk, node = volume(), instance()
-    switches.order("stale", match={"action": "DescribeVolumes"}, seconds=1)
+    switches.set(attaching=5.0)  # longer than any pause between two looks, so that none misses it
+    switches.order("stale", match={"action": "DescribeVolumes"}, seconds=4)
     ec2.attach_volume(VolumeId=disk, InstanceId=node, Device="/dev/sdf")
     ec2.create_tags(Resources=[disk], Tags=[{"Key": "late", "Value": "yes"}])
 
@@ -177,7 +178,7 @@ def test_a_stale_describe_shows_changes_of_state_and_tags_late(ec2: EC2Client, s
 
 
 def test_a_stale_list_shows_records_late(route53: Route53Client, zone: str, switches: Switches) -> None:
-    switches.order("stale", match={"service": "route53"}, seconds=0.8)
+    switches.order("stale", match={"service": "route53"}, seconds=4)
     one: Any = {"Name": "a.lab.example", "Type": "A", "TTL": 1, "ResourceRecords": [{"Value": "192.0.2.1"}]}
     route53.change_resource_record_sets(HostedZoneId=zone, ChangeBatch={"Changes": [{"Action": "CREATE", "ResourceRecordSet": one}]})
 
