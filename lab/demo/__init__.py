@@ -56,7 +56,7 @@ def demo(down: bool) -> None:
         for title, play in STEPS:
             with stage.step(title):
                 play(stage)
-    except LabError:
+    except (LabError, KeyboardInterrupt):
         click.echo(f"\nThe lab is left up to look at: its logs are in {place.LAB}/logs. `reconcile lab down` stops it.")
         raise
     _close(stage, time.monotonic() - began)
