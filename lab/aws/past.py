@@ -9,8 +9,11 @@ from collections import defaultdict, deque
 from collections.abc import Iterator
 from typing import Any
 
+from moto.core import DEFAULT_ACCOUNT_ID
 from moto.ec2.models import ec2_backends
 from moto.route53.models import route53_backends
+
+from lab.layout import REGION
 
 View = list[tuple[object, str, Any]]
 """Attributes of moto's backends, and what each was."""
@@ -51,6 +54,7 @@ class Past:
 
 def _view() -> View:
     view: View = []
+    _ = ec2_backends[DEFAULT_ACCOUNT_ID][REGION]  # moto makes it at the first call, which may be the very one that is about to change it
     for account in ec2_backends.values():
         for backend in account.values():
             view += _compute(backend)
