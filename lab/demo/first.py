@@ -35,6 +35,9 @@ def apply(stage: Stage) -> None:
     stage.check(place.engine_starts() > began, "the engine was started")
     said = stage.reconcile("status").stdout
     stage.check(said.count("  Ready ") == len(said.splitlines()) - 1, "every service is Ready")
+    rows = json.loads(stage.quietly("members", "--format", "json"))
+    stage.reconcile("members")
+    stage.check(rows and all(row["ready"] for row in rows), f"all {len(rows)} members are in their places")
     stage.run(["kubectl", "get", "pods", "-o", "wide", "--sort-by=.metadata.name"])
 
 
