@@ -13,7 +13,8 @@ check: setup      ## format, lint, types, import contracts
 	@.venv/bin/lint-imports
 
 test: setup check ## every test
-	@.venv/bin/pytest
+	@.venv/bin/pytest -n 2 tests/unit tests/contract tests/mutations
+	@.venv/bin/pytest tests/integration tests/e2e
 
 lock:             ## pin the dependencies anew
 	@scripts/lock

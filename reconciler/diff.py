@@ -12,7 +12,7 @@ from reconciler.model.change import FOREIGN, Action, Change, FieldChange
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Owner, Resource
-from reconciler.model.value import Value, spell
+from reconciler.model.value import Ref, Value, spell
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
 
@@ -25,6 +25,7 @@ class Context:
     engine: Known | None = None  # None: could not be read, so nothing is called unknown to it
     gone_since: Mapping[ResourceId, str] = field(default_factory=dict)
     only: frozenset[str] = frozenset()  # services; empty means all
+    stopped: frozenset[str] = frozenset()  # services whose members do not run
 
 
 def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change, ...]:
@@ -44,12 +45,15 @@ def _declared(resource: Resource, observed: Observed, context: Context) -> Chang
     why = observed.why_unread(resource.id)
     if why:
         return _change(resource, "hold", f"could not be read: {why}; nothing is done about it")
+    unread = next(((id, why) for id in sorted(_referred(resource.fields)) if (why := observed.why_unread(id))), None)
+    if unread:
+        return _change(resource, "hold", f"{unread[0]}, which it refers to, could not be read: {unread[1]}; nothing is done about it")
     found = observed.live.get(resource.id, ())
     if len(found) > 1:
         ids = ", ".join(sorted(live.live_id for live in found))
         return _change(resource, "refuse", f"{len(found)} live things have this address: {ids}; remove the marks of all but one")
     if not found:
-        return _created(resource)
+        return _created(resource, stopped=resource.stack in context.stopped)
     if found[0].retained:
         reason = (
             f"{resource.origin}: {found[0].live_id} was kept when {found[0].retained} removed its service; it is not taken back by itself"
@@ -58,7 +62,22 @@ def _declared(resource: Resource, observed: Observed, context: Context) -> Chang
     return _compared(resource, found[0], observed, context)
 
 
-def _created(resource: Resource) -> Change:
+def _referred(value: Value) -> Iterator[ResourceId]:
+    """The ids that the Refs of *value* name."""
+    match value:
+        case Ref(id, _):
+            yield id
+        case Mapping():
+            for item in value.values():
+                yield from _referred(item)
+        case list() | tuple():
+            for item in value:
+                yield from _referred(item)
+
+
+def _created(resource: Resource, *, stopped: bool) -> Change:
+    if stopped and resource.owner == "members":
+        return _change(resource, "keep", "its member is stopped: there is no Pod to follow")
     fields = tuple(FieldChange((name,), None, value) for name, value in resource.fields.items())
     return _change(resource, "create", "declared, not found", fields)
 

@@ -50,7 +50,8 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) 
     desired = pin.pin(desired, observed, world.types)
     revision = desired.revision
     known = world.checkpoints.stacks(revision.environment)
-    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only))
+    stopped = frozenset(service.name for service in desired.services if service.stopped)
+    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped))
     summaries = world.summarise(desired) if not only else ()
     return Prepared(
         replace(planning.make(revision, changes, observed, summaries), drift=_drift(world, revision, changes)), desired, observed

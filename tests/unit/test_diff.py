@@ -160,3 +160,17 @@ def test_what_is_kept_is_still_forgotten_where_the_run_that_kept_it_died_before(
     assert changes([], [kept], engine={"kv": frozenset({DISK})})[DISK].action == "forget"
     assert changes([], [kept], engine={}) == {}
     assert changes([], [kept], engine=None) == {}
+
+
+def test_what_refers_to_something_unread_is_held_with_it():
+    claim = Resource(CLAIM, {"spec": {"csi": {"volumeHandle": Ref(DISK, "id")}}}, "kv")
+    found = Observation(CLAIM, "lab-kv-0-data", {"spec": {"csi": {"volumeHandle": "vol-1"}}}, stack="kv")
+    change = changes([claim], [found], unread={Scope("volume", "lab"): "timed out"})[CLAIM]
+    assert (change.action, change.reason) == ("hold", f"{DISK}, which it refers to, could not be read: timed out; nothing is done about it")
+
+
+def test_a_stopped_member_s_record_is_neither_made_nor_taken_away():
+    record = Resource(RECORD, {"type": "A", "ttl": 5}, "kv", owner="members")
+    found = Observation(RECORD, "kv-0.db.internal", {"type": "A", "ttl": 5, "values": ["10.200.128.7"]}, stack="kv")
+    assert changes([record], stopped=frozenset({"kv"}))[RECORD].action == "keep"
+    assert changes([record], [found], stopped=frozenset({"kv"}))[RECORD].action == "keep"
