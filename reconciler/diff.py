@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler import compare, removal
 from reconciler.kinds import Effect, Kind
-from reconciler.model.address import ResourceId
+from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import FOREIGN, Action, Change, FieldChange
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
@@ -31,7 +31,9 @@ class Context:
 def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change, ...]:
     """Every declared resource as a change (keeps too), and everything live of ours that nothing declares."""
     declared = tuple(
-        _declared(resource, observed, context) for resource in desired.resources.values() if _selected(resource.stack, context)
+        _declared(resource, observed, context)
+        for resource in desired.resources.values()
+        if _selected(resource.stack, context) or resource.stack == SHARED  # which every service needs
     )
     gone = tuple(_gone(desired, observed, context))
     return declared + gone

@@ -27,11 +27,12 @@ Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan, and what it was made from."""
+    """A plan, and what it was made from; *only* are the services that it was narrowed to, empty for all there is."""
 
     plan: Plan
     desired: Desired
     observed: Observed
+    only: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +54,8 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) 
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped))
     summaries = world.summarise(desired) if not only else ()
-    return Prepared(
-        replace(planning.make(revision, changes, observed, summaries), drift=_drift(world, revision, changes)), desired, observed
-    )
+    plan = planning.make(revision, changes, observed, summaries)
+    return Prepared(replace(plan, drift=_drift(world, revision, changes)), desired, observed, only)
 
 
 def settle(world: World, environment: str) -> None:
@@ -72,16 +72,21 @@ def settle(world: World, environment: str) -> None:
 
 
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
-    """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded."""
+    """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded.
+
+    One that was narrowed to some services waits for those alone, and leaves the components as they are.
+    """
     plan, desired = prepared.plan, prepared.desired
+    mine = tuple(service for service in desired.services if not prepared.only or service.name in prepared.only)
+    waited = replace(desired, services=mine)
     state = _State(world.clock.monotonic() + options.timeout, options)
     if kept := [change.live_id for change in plan.changes if _is_to_be_marked(change, prepared.observed)]:
         world.retain(kept, plan.revision.short)
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: world.members(desired, plan.changes, options.progress)),
-            lambda: _ticking(world, state, lambda: _standings(world, desired)),
+            lambda: _ticking(world, state, lambda: world.members(waited, plan.changes, options.progress)),
+            lambda: _ticking(world, state, lambda: {} if prepared.only else _standings(world, desired)),
         )
     )
     return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})

@@ -14,7 +14,6 @@ from reconciler.bootstrap import Home
 from reconciler.cli import ending, progress
 from reconciler.cli.options import Common, common
 from reconciler.loop import Prepared
-from reconciler.model.desired import Desired
 from reconciler.model.duration import Duration
 from reconciler.model.outcome import Done, Failed, Waiting, spell
 from reconciler.model.plan import Plan
@@ -110,12 +109,7 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
                 Approval(auto=auto_approve).check(prepared.plan, home)
-            only = replace(prepared, desired=_without_components(prepared.desired))
-            return _carry_out(world, only, loop.Options(timeout=_seconds(timeout)))
-
-
-def _without_components(desired: Desired) -> Desired:
-    return replace(desired, components=(), configurations={}, services=())
+            return _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)))
 
 
 def _carry_out(world: World, prepared: Prepared, how: loop.Options) -> int:
