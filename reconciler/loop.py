@@ -106,7 +106,7 @@ class _State:
     deadline: float
     options: Options
     through: bool = False
-    broken: frozenset[str] = frozenset()  # stacks that did not end well: their members are not waited for
+    broken: frozenset[str] = frozenset()  # stacks that did not end well, and their members: they are not waited for
     infrastructure: dict[str, Outcome] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
 
@@ -117,9 +117,15 @@ def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
         ended = world.run(units, state.options.progress) if units else {}
         state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
         bad = {id for id, outcome in ended.items() if not isinstance(outcome, Done)}
-        state.broken = frozenset(change.stack for change in prepared.plan.changes if change.id in bad)
+        stacks = {change.stack for change in prepared.plan.changes if change.id in bad}
+        state.broken = frozenset(stacks) | {_member(change.id) for change in prepared.plan.changes if change.stack in stacks}
     finally:
         state.through = True
+
+
+def _member(id: ResourceId) -> str:
+    """The member that *id* belongs to, also by its record's name; "" for none."""
+    return id.name.partition(".")[0] if id.kind == "record" else id.member
 
 
 def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcome]]) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler import loop
+from reconciler.apply import Unit
 from reconciler.components.summary import Standing
+from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
+from reconciler.model.outcome import Done, Failed, Outcome, Waiting
 from reconciler.model.report import Report
+from reconciler.ports import Progress
 from tests.memory_world import MemoryWorld, desired
 
 TWO = """\
@@ -61,3 +66,22 @@ def test_a_service_that_is_taken_down_takes_nothing_else_with_it() -> None:
     assert kept["old"]
     sets = {id.service for id in live if id.name.startswith("StatefulSet/")}
     assert sets == {"kv"}
+
+
+def test_members_that_leave_are_not_waited_for_once_their_stack_has_failed() -> None:
+    memory = MemoryWorld()
+    memory.converge(TWO)
+    wanted = desired(ONE)
+    world = memory.world(wanted.environment)
+    waiting: dict[str, Outcome] = {"kv": Done(), "old-0": Waiting("the Pod of old-0 has ended")}
+
+    def fails(units: Iterable[Unit], progress: Progress) -> dict[ResourceId, Outcome]:
+        del progress
+        return {change.id: Failed("no") for unit in units for change in unit.run.changes if change.acts}
+
+    stuck = replace(world, run=fails, members=lambda *_: waiting)
+    prepared = loop.prepare(stuck, wanted)
+    began = memory.clock.monotonic()
+    report = loop.converge(stuck, prepared, loop.Options(timeout=600))
+    assert not report.ok
+    assert memory.clock.monotonic() - began < 60
