@@ -220,7 +220,7 @@ def test_a_failing_service_stops_no_other_and_is_healed_by_the_next_apply(turns:
     fault = switches.order("error", match=match, code="VolumeLimitExceeded", status=400, message="no more volumes")
     try:
         told = turns.world.work.reconcile(*APPLY, code=6)
-        assert re.search(rf"{bad.address(bad.members[0])}: failed: .*no more volumes", told.stdout)
+        assert re.search(rf"volume/{ENVIRONMENT}/{bad.name}/.*: failed: .*no more volumes", told.stdout), told.stdout
     finally:
         switches.lift(fault)
     checks.services(turns.world, Commit(tuple(others), commit.fleets), "without it")
