@@ -164,7 +164,7 @@ def converged(turns: Turns) -> None:
     assert jobs == {",".join(commit.hosts): turns.next}
     assert engine_is_at_rest(world)
     assert not token(world), "the lease is still held"
-    checks.still(world)
+    assert checks.NO_CHANGES in world.work.reconcile("plan", "--detailed-exitcode").stdout
 
 
 def test_a_killed_apply_is_taken_up_by_the_next(turns: Turns, applying: Run, kill: int, seed: int) -> None:
