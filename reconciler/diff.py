@@ -36,7 +36,7 @@ def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change
         if _selected(resource.stack, context) or resource.stack == SHARED  # which every service needs
     )
     gone = tuple(_gone(desired, observed, context))
-    return declared + gone
+    return declared + gone + tuple(_left(desired, observed, context))
 
 
 def _selected(stack: str, context: Context) -> bool:
@@ -85,6 +85,9 @@ def _created(resource: Resource, *, stopped: bool) -> Change:
 
 
 def _compared(resource: Resource, live: Observation, observed: Observed, context: Context) -> Change:
+    if resource.owner == "members" and resource.id in _held(resource.stack, context):
+        reason = "it follows its Pod from now on: the engine's goes, the members' comes"
+        return replace(_change(resource, "replace", reason), owner="engine", live_id=live.live_id)
     if resource.shared and not live.marked:
         return replace(_change(resource, "keep", FOREIGN), live_id=live.live_id)
     kind = context.kinds[resource.id.kind]
@@ -139,7 +142,26 @@ def _differing(resource: Resource, fields: tuple[FieldChange, ...]) -> str:
 def _unknown_to_engine(resource: Resource, context: Context) -> bool:
     if resource.owner != "engine" or context.engine is None:
         return False
-    return resource.id not in context.engine.get(resource.stack, frozenset())
+    return resource.id not in _held(resource.stack, context)
+
+
+def _held(stack: str, context: Context) -> frozenset[ResourceId]:
+    """What the engine's state has of *stack*."""
+    return (context.engine or {}).get(stack, frozenset())
+
+
+def _left(desired: Desired, observed: Observed, context: Context) -> Iterator[Change]:
+    """What only the engine's state still has, such as a zone of another name: it would take it away whenever the stack is run next."""
+    for stack, ids in sorted((context.engine or {}).items()):
+        for id in sorted(ids - desired.resources.keys() - observed.live.keys()):
+            if not _selected(stack, context):
+                continue
+            why = observed.why_unread(id) or next(iter(observed.unread.values()), "")
+            if why:
+                yield Change(id, "hold", "engine", f"no longer declared, but something could not be read: {why}; nothing is removed", stack)
+            else:
+                action: Action = "forget" if removal.of(id) == "retain" else "delete"
+                yield Change(id, action, "engine", "no longer declared; the engine still holds it", stack)
 
 
 def _gone(desired: Desired, observed: Observed, context: Context) -> Iterator[Change]:

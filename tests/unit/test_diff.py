@@ -174,3 +174,22 @@ def test_a_stopped_member_s_record_is_neither_made_nor_taken_away():
     found = Observation(RECORD, "kv-0.db.internal", {"type": "A", "ttl": 5, "values": ["10.200.128.7"]}, stack="kv")
     assert changes([record], stopped=frozenset({"kv"}))[RECORD].action == "keep"
     assert changes([record], [found], stopped=frozenset({"kv"}))[RECORD].action == "keep"
+
+
+def test_what_only_the_engine_still_holds_is_let_go_of():
+    zone = ResourceId("zone", "lab", "", "old.internal")
+    other = ResourceId("record", "lab", "", "zk-0.old.internal")
+    found = changes([], engine={"-": frozenset({zone}), "zk": frozenset({other})})
+    assert {id: (change.action, change.stack) for id, change in found.items()} == {zone: ("forget", "-"), other: ("delete", "zk")}
+
+
+def test_what_only_the_engine_still_holds_is_held_while_anything_is_unread():
+    found = changes([], engine={"kv": frozenset({DISK})}, unread={Scope("volume", "lab"): "timed out"})
+    assert found[DISK].action == "hold"
+
+
+def test_a_record_that_was_the_engine_s_and_follows_its_pod_now_changes_hands():
+    record = Resource(RECORD, {"type": "A", "ttl": 5}, "kv", owner="members")
+    found = Observation(RECORD, "kv-0.db.internal", {"type": "A", "ttl": 5, "values": ["10.200.16.4"]}, stack="kv")
+    change = changes([record], [found], engine={"kv": frozenset({RECORD})})[RECORD]
+    assert (change.action, change.owner) == ("replace", "engine")
