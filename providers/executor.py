@@ -49,15 +49,17 @@ class Executor:
         pool: futures.ThreadPoolExecutor,
         state: tuple[dict[ResourceId, Outcome], dict[str, bool], dict[ResourceId, Mapping[str, str]], Progress],
     ) -> list[Unit]:
-        """Start what may start, drop what never will; what is left."""
+        """Start what may start, drop what never will, and then whatever comes after that; what is left."""
         outcomes, ended, learned, progress = state
+        while bad := {unit.stack: why for unit in waiting if (why := apply.blocked(unit, ended))}:
+            for unit in waiting:
+                if unit.stack in bad:
+                    outcomes.update(_all(unit, bad[unit.stack]))
+            ended.update(dict.fromkeys(bad, False))
+            waiting = [unit for unit in waiting if unit.stack not in bad]
         left = []
         for unit in waiting:
-            blocked = apply.blocked(unit, ended)
-            if blocked:
-                outcomes.update(_all(unit, blocked))
-                ended[unit.stack] = False
-            elif apply.ready(unit, ended) and not self.stop.is_set():
+            if apply.ready(unit, ended) and not self.stop.is_set():
                 run = replace(unit.run, attributes={**unit.run.attributes, **learned})
                 running[pool.submit(self.engine.up, run, progress)] = unit
             else:

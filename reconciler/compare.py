@@ -52,11 +52,15 @@ class _Comparison:
             yield from self.walk((*path, Item(name)), item, by_key.get(name, _ABSENT))
 
     def undeclared(self, live: Observation) -> Iterator[FieldChange]:
-        for path in sorted(live.owned, key=repr):
-            if self.reach(path, self.resource.fields) is _ABSENT:
-                before = self.reach(path, live.fields)
-                if before is not _ABSENT:
-                    yield FieldChange(path, _plain(before), None, secret=self.policy(path).sensitive)
+        """What is ours and declared no more; of a thing that goes as a whole, not its parts as well."""
+        going: set[Path] = set()
+        for path in sorted(live.owned, key=lambda path: (len(path), repr(path))):
+            if any(path[:length] in going for length in range(len(path))) or self.reach(path, self.resource.fields) is not _ABSENT:
+                continue
+            before = self.reach(path, live.fields)
+            if before is not _ABSENT:
+                going.add(path)
+                yield FieldChange(path, _plain(before), None, secret=self.policy(path).sensitive)
 
     def reach(self, path: Path, value: object) -> object:
         """What stands at *path* of *value*; a Ref above it counts as standing there."""

@@ -109,17 +109,17 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
                 Approval(auto=auto_approve).check(prepared.plan, home)
-            return _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)))
+            return _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)), "destroy")
 
 
-def _carry_out(world: World, prepared: Prepared, how: loop.Options) -> int:
+def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str = "apply") -> int:
     plan = prepared.plan
     with progress.shown(len(plan.acting), plain=False) as shown:
         report = loop.converge(world, prepared, replace(how, progress=shown.step, said=shown.stand))
     code = _code(plan, report, interrupted=world.stopping(), waited=how.wait)
     result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed", ending.REFUSED: "refused"}.get(code, "partly")
     if plan or code:
-        world.history.record(plan.revision, "apply", dict(plan.summary), result)
+        world.history.record(plan.revision, action, dict(plan.summary), result)
     _close(plan, report, code)
     return code
 

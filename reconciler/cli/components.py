@@ -30,9 +30,13 @@ def components() -> None:
 @common()
 def list_components(options: Common, wanted: str) -> None:
     """List components with their status, computed now."""
-    rows = (_component(one) for environment in options.environments() for one in _states(environment, options))
+    rows = [_component(one) for environment in options.environments() for one in _states(environment, options)]
     shown = [row for row in rows if not wanted or row["status"] == wanted]
-    table.show(shown, ("id", "configuration", "status", "error_count", "enabled"), options.form, "no components are known yet")
+    table.show(shown, ("id", "configuration", "status", "error_count", "enabled"), options.form, _none(wanted if rows else ""))
+
+
+def _none(wanted: str) -> str:
+    return f"no component is {wanted}" if wanted else "no components are known yet"
 
 
 @components.command("show")
