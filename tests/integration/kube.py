@@ -13,7 +13,7 @@ from typing import Any
 from lab import namespace
 from lab.layout import Layout
 
-PATIENCE = 40.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True, slots=True)
