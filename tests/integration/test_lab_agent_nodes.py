@@ -129,6 +129,7 @@ def test_a_node_says_which_volumes_it_uses_until_their_processes_are_gone(kube: 
 def test_a_claim_that_asks_for_more_gets_it_when_its_volume_has_it(kube: Kube, ec2: EC2Client) -> None:
     handle = volume(ec2, kube, "grows")
     kube.until("pvc", "grows", lambda claim: claim["status"].get("phase") == "Bound")
+    ec2.get_waiter("volume_available").wait(VolumeIds=[handle], WaiterConfig={"Delay": 1})
     ec2.modify_volume(VolumeId=handle, Size=3)
     kube.ctl("patch", "pvc", "grows", "--patch", json.dumps({"spec": {"resources": {"requests": {"storage": "3Gi"}}}}))
     kube.until("pvc", "grows", lambda claim: claim["status"]["capacity"]["storage"] == "3Gi")

@@ -1,5 +1,6 @@
 """The reconciler's own credentials see everything of an environment and can change none of it."""
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -87,6 +88,8 @@ def made(lab: Layout, judge: Aws, judge_cluster: Kubernetes) -> Iterator[set[str
     change(judge, lab, "DELETE", record)
     judge.call("ec2", "release_address", AllocationId=address)
     judge.call("ec2", "delete_network_interface", NetworkInterfaceId=interface)
+    while judge.call("ec2", "describe_volumes", VolumeIds=[volume])["Volumes"][0]["State"] == "creating":
+        time.sleep(0.1)
     judge.call("ec2", "delete_volume", VolumeId=volume)
 
 
