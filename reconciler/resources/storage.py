@@ -43,9 +43,13 @@ def persistent_name(environment: Environment, member: str, volume: str) -> str:
 
 
 def claim_templates(service: Service, environment: Environment) -> list[dict[str, Any]]:
-    """What makes a StatefulSet look for claims; it never makes one itself, since ours are there before it is."""
+    """What makes a StatefulSet look for claims; it never makes one itself, since ours are there before it is.
+
+    With all that the server would fill in: the list cannot change, so a set that is imported must be declared as it is read.
+    """
     spec = {**_access(environment), "resources": {"requests": {"storage": _TEMPLATE_SIZE}}}
-    return [{"metadata": {"name": name}, "spec": spec} for name in names(service)]
+    whole = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": spec, "status": {"phase": "Pending"}}
+    return [{**whole, "metadata": {"name": name}} for name in names(service)]
 
 
 def _access(environment: Environment) -> dict[str, Any]:

@@ -20,6 +20,7 @@ SET = "reconciler/set"  # a label: which of a service's StatefulSets a Pod is of
 CHECKSUM = "reconciler/checksum"
 RESTARTED = "reconciler/restarted-at"
 CONFIG_PATH = "/etc/service"
+_HISTORY = 10  # revisions kept: the server's default, said because it cannot change, so that an imported set is declared as it is read
 _MOVED_AFTER = 30  # seconds that a Pod stays on a node that is gone, in place of Kubernetes' 300
 
 
@@ -135,6 +136,7 @@ def _stateful_set(
         # an order that knows quorum and primary needs OnDelete and somebody who asks the application, which nobody does yet.
         "podManagementPolicy": "Parallel",
         "updateStrategy": {"type": "RollingUpdate"},
+        "revisionHistoryLimit": _HISTORY,
         "template": _pod_template(service, environment, program),
     }
     if service.volumes:

@@ -48,6 +48,11 @@ class Counted(Workshop):
         (folder / "pulumi").chmod(0o755)
         return folder
 
+    @property
+    def engine_record(self) -> Path:
+        """The folder of the engine's own state."""
+        return self.directory / ".reconcile" / "lab" / "reconciler" / "engine" / ".pulumi"
+
     def engine_starts(self) -> int:
         """How often the engine was started until now."""
         return len(self._starts.read_text().splitlines())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import pytest
 
@@ -126,6 +127,24 @@ def test_drift_is_named_exactly_and_healed(first: World) -> None:
     images = {one["image"] for one in first.judge.objects("statefulsets")[redis.name]["spec"]["template"]["spec"]["containers"]}
     assert image not in images
     assert other.name in first.judge.objects("poddisruptionbudgets", OURS)
+    checks.still(first)
+
+
+def test_an_engine_that_lost_its_record_takes_everything_back_and_touches_nothing(first: World) -> None:
+    commit = first.town.commits[0]
+
+    def identities() -> set[str]:
+        objects = [one for kind in ("pods", "statefulsets", "persistentvolumes") for one in first.judge.objects(kind, OURS).values()]
+        interfaces = [found["NetworkInterfaceId"] for one in first.judge.interfaces().values() for found in one]
+        volumes = [found["VolumeId"] for one in first.judge.volumes().values() for found in one]
+        return {one["metadata"]["uid"] for one in objects} | {*interfaces, *volumes}
+
+    before = identities()
+    shutil.rmtree(first.work.engine_record)
+    told = first.work.reconcile("apply", "--auto-approve").stdout
+    assert re.search(r"^Plan: \d+ to import, 0 to add, 0 to change, 0 to destroy\.$", told, re.MULTILINE)
+    assert identities() == before
+    checks.cluster(first, commit)
     checks.still(first)
 
 

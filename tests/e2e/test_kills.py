@@ -144,7 +144,7 @@ def carrying(run: str) -> list[int]:
 
 def engine_is_at_rest(world: World) -> bool:
     """No stack is locked, none has an operation that nobody knows the end of."""
-    state = world.work.directory / ".reconcile" / "lab" / "reconciler" / "engine" / ".pulumi"
+    state = world.work.engine_record
     stacks = [json.loads(path.read_text()) for path in state.glob("stacks/reconciler/*.json")]
     pending = [one for stack in stacks for one in (stack["checkpoint"].get("latest") or {}).get("pending_operations") or ()]
     return not pending and not list(state.glob("locks/**/*.json"))

@@ -236,3 +236,15 @@ def test_namespaces_are_declared_but_for_the_default_one() -> None:
         "kubernetes/lab/-/StorageClass/-/reconciler-lab",
         "kubernetes/lab/-/Namespace/-/data",
     ]
+
+
+@pytest.mark.parametrize("name", sorted(TYPES))
+def test_a_set_declares_what_the_server_would_fill_into_fields_that_cannot_change(name: str) -> None:
+    """Otherwise one that is imported would have to be replaced."""
+    sets = [one for one in TYPES[name].resources(example(name), ENVIRONMENT) if one.id.name.startswith("StatefulSet/")]
+    for spec in (one.fields["spec"] for one in sets):
+        assert isinstance(spec, Mapping)
+        assert spec["revisionHistoryLimit"] == 10
+        for template in spec["volumeClaimTemplates"]:
+            assert (template["apiVersion"], template["kind"], template["status"]) == ("v1", "PersistentVolumeClaim", {"phase": "Pending"})
+    assert sets
