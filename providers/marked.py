@@ -46,6 +46,7 @@ def observation(
         attributes={name: value for name, value in attributes.items() if value},
         marked=id is not None,
         retained=claimed.get(marks.RETAINED, ""),
+        protected=claimed.get(marks.PROTECTED) == "true",
         stack=claimed.get(marks.SERVICE) or (id.service if id else ""),
         since=since.isoformat() if isinstance(since, datetime) else str(since),
     )

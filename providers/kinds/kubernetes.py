@@ -58,6 +58,7 @@ class _Kubernetes:
             {"uid": metadata.get("uid", ""), **({"deleting": deleting} if deleting else {})},
             owned=managed.owned(metadata),
             marked=claimed is not None and not deleting,
+            protected=(metadata.get("annotations") or {}).get(marks.PROTECTED) == "true",
             stack=id.service,
             since=metadata.get("creationTimestamp") or "",
         )

@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Desired:
-    """The desired state. Services are in the order of their names; Components stay ranges."""
+    """The desired state. Services are in the order of their names; Components stay ranges.
+
+    *held* names the services that are left as they are, each with the fault of its document or of one that it depends on; *lost* says
+    why not everything that git declares is known here, "" where it is: then nothing is removed.
+    """
 
     environment: Environment
     revision: Revision
@@ -28,6 +32,8 @@ class Desired:
     configurations: Mapping[str, Configuration] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)
     components: tuple[Components, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)
+    lost: str = ""
 
     def service(self, name: str) -> Service | None:
         """The service of that name; None where none is declared."""

@@ -15,8 +15,9 @@ class Observation:
 
     *fields* have the shape of the declared ones. *attributes* are what a Ref can name (a volume's id, an interface's address).
     *owned* are the paths that our field manager holds (Kubernetes only). *marked* says that it carries our marks; what does not
-    is never deleted. *retained* is the commit that removed its spec and kept it, "" for what is in use. *stack* is the service
-    it is marked with.
+    is never deleted. *retained* is the commit that removed its spec and kept it, "" for what is in use. *protected* is what it
+    remembers of its spec's `protect`. *busy* says why it cannot be changed just now, and until when; "" where it can. *stack* is the
+    service it is marked with.
     """
 
     id: ResourceId
@@ -26,6 +27,8 @@ class Observation:
     owned: frozenset[Path] = frozenset()
     marked: bool = True
     retained: str = ""
+    protected: bool = False
+    busy: str = ""
     stack: str = ""
     since: str = ""
 

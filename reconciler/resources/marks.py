@@ -10,6 +10,7 @@ ENVIRONMENT = "reconciler/environment"
 SERVICE = "reconciler/service"
 ADDRESS = "reconciler/address"
 RETAINED = "reconciler/retained"
+PROTECTED = "reconciler/protected"
 MANAGED_BY = ("app.kubernetes.io/managed-by", "reconciler")
 
 
