@@ -42,9 +42,9 @@ MUTATIONS = (
     ),
     Mutation(
         "3.2.4",
-        "reconciler/diff.py",
-        'return _change(resource, "hold", f"could not be read',
-        'return _change(resource, "create", f"could not be read',
+        "reconciler/diff/declared.py",
+        'return say(resource, "hold", f"could not be read',
+        'return say(resource, "create", f"could not be read',
         "tests/unit/test_cases.py::test_a_case_has_the_plan_that_it_says[volume/unread-is-held]",
     ),
     Mutation(
@@ -91,7 +91,7 @@ MUTATIONS = (
     ),
     Mutation(
         "3.4.6",
-        "reconciler/diff.py",
+        "reconciler/diff/declared.py",
         'action, reason = "adopt", "live with our marks',
         'action, reason = "create", "live with our marks',
         "tests/unit/test_cases.py::test_a_case_has_the_plan_that_it_says[volume/left-by-a-crash]",

@@ -1,0 +1,28 @@
+"""Desired and observed → changes. Pure: no clock, no I/O, no logging. What is unread is held, what is ambiguous refused.
+
+`declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
+fields amount to, `impact` what a change does to those who run.
+"""
+
+from __future__ import annotations
+
+from reconciler.diff.context import Context, Known
+from reconciler.diff.declared import declared
+from reconciler.diff.undeclared import gone, left
+from reconciler.model.address import SHARED
+from reconciler.model.change import Change
+from reconciler.model.desired import Desired
+from reconciler.model.observation import Observed
+
+
+def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change, ...]:
+    """Every declared resource as a change (keeps too), and everything live of ours that nothing declares."""
+    selected = (one for one in desired.resources.values() if context.selects(one.stack) or one.stack == SHARED)  # which every service needs
+    return (
+        *(declared(resource, observed, context) for resource in selected),
+        *gone(desired, observed, context),
+        *left(desired, observed, context),
+    )
+
+
+__all__ = ["Context", "Known", "diff"]
