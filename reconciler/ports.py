@@ -112,6 +112,10 @@ class Engine(Protocol):
 
     def up(self, run: StackRun, progress: Progress) -> StackResult: ...
 
+    def forget(self, environment: str, stack: str, ids: Iterable[ResourceId]) -> None:
+        """Strike *ids* out of the engine's record of *stack*, and the stack too once it holds nothing; what is live stays as it is."""
+        ...
+
 
 class Checkpoints(Protocol):
     """The engine's own record, read without starting it."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from graphlib import TopologicalSorter
 from typing import Any
@@ -38,6 +38,14 @@ class MemoryEngine:
 
     def pending(self, environment: str) -> frozenset[ResourceId]:
         return frozenset(id for id in self.unsure if id.environment == environment)
+
+    def forget(self, environment: str, stack: str, ids: Iterable[ResourceId]) -> None:
+        held, gone = self.held.get(stack, {}), {id for id in ids if id.environment == environment}
+        self.unsure -= gone
+        for id in gone:
+            held.pop(id, None)
+        if not held:
+            self.held.pop(stack, None)
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         self.ran.append(run.stack)

@@ -5,11 +5,12 @@ Nothing of Pulumi's own types or errors leaves this package.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent import futures
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,16 +25,19 @@ from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import events_pb2_grpc, language_pb2_grpc
 
 from providers import checkpoints
+from providers.pulumi import deployment
 from providers.pulumi.events import Log, Receiver
 from providers.pulumi.gate import Gate
 from providers.pulumi.program import Program, Providers
 from providers.pulumi.writers import Writers
 from reconciler import errors
 from reconciler.kinds import Kind
+from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done, Failed, Outcome
 from reconciler.ports import Progress, StackResult, StackRun
 
+FORMAT = 3  # of the deployments that the engine reads
 PREVIEW_ENDS_WITHIN = 60.0  # seconds between the program's second run and the preview's summary, which comes by another channel
 _silence = threading.Lock()
 
@@ -81,7 +85,7 @@ class Pulumi:
         for surprise in gate.surprises:
             progress(run.stack, "done", f"the engine also did: {surprise}")
         if not run.resources and not message and not checkpoints.held(self.checkpoints.deployment(stack.name)):
-            self._call(partial(stack.workspace.remove_stack, force=True), stack.name)  # only its own root is left
+            self._remove(name)
         outcomes = {change.id: _outcome(change, log, gate, message) for change in run.changes if change.acts}
         return StackResult(outcomes, program.attributes)
 
@@ -89,6 +93,22 @@ class Pulumi:
         """Remove what dead runs left in any stack of *environment*. The caller holds its lease, and has looked for what they made."""
         for name in self.checkpoints.left(environment):
             self._clear(name)
+
+    def forget(self, environment: str, stack: str, ids: Iterable[ResourceId]) -> None:
+        """Strike *ids* out of the record of *stack*; nothing that is live is touched. The caller holds the environment's lease.
+
+        Done again after a kill it does what is left; a record that holds nothing any more goes altogether.
+        """
+        name = checkpoints.name(environment, stack)
+        if not self.checkpoints.exists(name):
+            return
+        self.checkpoints.unlock(name)
+        before = self.checkpoints.deployment(name)
+        left = deployment.without(before, ids)
+        if left != before:
+            self._import(name, left)
+        if not checkpoints.held(left) and not checkpoints.pending(left):
+            self._remove(name)
 
     def _stack(self, name: str) -> automation.Stack:
         folder = self.settings.folder / name
@@ -110,11 +130,24 @@ class Pulumi:
     def _clear(self, name: str) -> None:
         """Remove a dead run's lock and its pending operations from one stack."""
         self.checkpoints.unlock(name)
-        if self.checkpoints.deployment(name).get("pending_operations"):
-            stack = self._stack(name)
-            state = self._call(stack.export_stack)
-            state.deployment["pending_operations"] = []
-            self._call(stack.import_stack, state)
+        left = self.checkpoints.deployment(name)
+        if left.get("pending_operations"):
+            self._import(name, deployment.settled(left))
+
+    def _import(self, name: str, state: Mapping[str, Any]) -> None:
+        """Let the engine take *state* as its record. It was read as it lies there: what is secret in it stays encrypted."""
+        stack = self._stack(name)
+        path = self.settings.folder / name / "import.json"
+        path.write_text(json.dumps({"version": FORMAT, "deployment": state}))
+        try:
+            self._call(partial(stack._run_pulumi_cmd_sync, ["stack", "import", "--file", str(path)]))  # noqa: SLF001 - Stack.import_stack leaves its file about when it fails
+        finally:
+            path.unlink()
+
+    def _remove(self, name: str) -> None:
+        """Remove a record that holds nothing but its own root."""
+        stack = self._stack(name)
+        self._call(partial(stack.workspace.remove_stack, force=True), name)
 
     def _run(self, stack: automation.Stack, program: Callable[[], None], log: Log) -> str:
         """One `pulumi up`; the message it failed with, or ""."""

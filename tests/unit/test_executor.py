@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from providers.executor import Executor
 from reconciler.apply import Unit
@@ -28,6 +28,9 @@ class Engine:
         if run.stack in self.failing:
             raise RuntimeError("no")
         return StackResult({change.id: Done() for change in run.changes})
+
+    def forget(self, environment: str, stack: str, ids: Iterable[ResourceId]) -> None:
+        raise AssertionError(f"{environment} {stack} {ids}")
 
 
 def unit(stack: str, *after: str, blocked: str = "") -> Unit:
