@@ -25,13 +25,15 @@ class FieldPolicy:
     """How one declared field is compared and what a difference means.
 
     *canonical* maps both sides to what is compared (a quantity to its number, a name to lower case). *effect* is asked with (before, after)
-    and may refuse with *why*, a sentence such as "a volume cannot shrink". *sensitive* values are never shown.
+    and may refuse with *why*, a sentence such as "a volume cannot shrink". *sensitive* values are never shown. *spends* says that changing
+    it needs what the thing has little of, such as EBS's modifications a day: not while its observation is `busy`.
     """
 
     canonical: Callable[[Value], Value] | None = None
     effect: Callable[[Value, Value], Effect] | Effect = "update"
     why: str = ""
     sensitive: bool = False
+    spends: bool = False
 
 
 @dataclass(frozen=True, slots=True)
