@@ -11,9 +11,11 @@ from typing import Any
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from moto.core.models import DEFAULT_ACCOUNT_ID
-from moto.iam.access_control import CreateAccessKeyFailure, IAMPolicy, PermissionResult, create_access_key
+from moto.ec2.models import ec2_backends
+from moto.iam.access_control import CreateAccessKeyFailure, create_access_key
 
-from lab.aws import refusal
+from lab import layout
+from lab.aws import policy, refusal, touched
 from lab.aws.calls import Call
 from lab.aws.exchange import Answer, Request
 
@@ -42,7 +44,10 @@ def refuse(request: Request, call: Call) -> Answer | None:
     signer = SigV4Auth(holder.create_credentials(), call.service, signed["region"])
     if not hmac.compare_digest(_signature(signer, request, signed["headers"].split(";")), signed["signature"]):
         return refusal.answer(call.service, *(EC2_BAD_KEY if call.service == "ec2" else FORGED))
-    if (call.service, call.action) in ALWAYS or _permitted(holder.collect_policies(), f"{call.service}:{call.action}"):
+    if (call.service, call.action) in ALWAYS:
+        return None
+    needed = touched.touched(call, request.path, ec2_backends[DEFAULT_ACCOUNT_ID][layout.REGION])
+    if policy.permits([inline["policy_document"] for inline in _policies(holder)], needed):
         return None
     return _denied(call, holder.arn)
 
@@ -55,10 +60,9 @@ def _signature(signer: SigV4Auth, request: Request, names: list[str]) -> str:
     return str(signer.signature(signer.string_to_sign(rebuilt, signer.canonical_request(rebuilt)), rebuilt))
 
 
-def _permitted(policies: list[Any], action: str) -> bool:
-    """Some policy allows *action* and none denies it. Moto's policies know actions, not conditions; resources are all or none."""
-    results = [IAMPolicy(policy).is_action_permitted(action) for policy in policies]
-    return PermissionResult.PERMITTED in results and PermissionResult.DENIED not in results
+def _policies(holder: Any) -> list[Any]:
+    """A user's inline policies, which are all that the lab's users have; moto's own types say less than it returns."""
+    return list(holder.collect_policies())
 
 
 def _denied(call: Call, arn: str) -> Answer:

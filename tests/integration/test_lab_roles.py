@@ -89,6 +89,16 @@ def upsert(lab: Layout, client: Any) -> Any:
     )
 
 
+def marked(kind: str) -> Any:
+    """What is made has to carry our marks at once: the engine may make nothing else."""
+    return [{"ResourceType": kind, "Tags": [{"Key": "reconciler/environment", "Value": "roles"}]}]
+
+
+def volume_of(parties: Parties, lab: Layout, role: Role = "engine") -> str:
+    made = parties.aws(role, "ec2").create_volume(AvailabilityZone=lab.zones[0], Size=1, TagSpecifications=marked("volume"))
+    return str(made["VolumeId"])
+
+
 def named(kind: str) -> dict[str, str]:
     return {"name": f"role-{kind}-{next(numbers)}"}
 
@@ -179,14 +189,34 @@ class TestReconciler:
 class TestEngine:
     def test_it_writes_what_stacks_declare(self, parties: Parties, lab: Layout) -> None:
         ec2 = parties.aws("engine", "ec2")
-        volume = ec2.create_volume(AvailabilityZone=lab.zones[0], Size=1)["VolumeId"]
-        ec2.create_tags(Resources=[volume], Tags=[{"Key": "reconciler/environment", "Value": "roles"}])
-        interface = ec2.create_network_interface(SubnetId=lab.aws.subnets[lab.zones[0]])["NetworkInterface"]["NetworkInterfaceId"]
-        ec2.delete_network_interface(NetworkInterfaceId=interface)
+        ec2.create_tags(Resources=[volume_of(parties, lab)], Tags=[{"Key": "team", "Value": "storage"}])
+        made = ec2.create_network_interface(SubnetId=lab.aws.subnets[lab.zones[0]], TagSpecifications=marked("network-interface"))
+        ec2.delete_network_interface(NetworkInterfaceId=made["NetworkInterface"]["NetworkInterfaceId"])
         upsert(lab, parties.aws("engine", "route53"))
         declared = stateful_set()
         parties.kubernetes("engine").apply(declared, force=True)
         parties.kubernetes("engine").delete(StatefulSet, declared.metadata.name)
+
+    def test_it_makes_nothing_without_marks_and_touches_nothing_of_others(self, parties: Parties, lab: Layout) -> None:
+        ec2, judge = parties.aws("engine", "ec2"), parties.aws("judge", "ec2")
+        theirs = judge.create_volume(AvailabilityZone=lab.zones[0], Size=1)["VolumeId"]
+        judge.get_waiter("volume_available").wait(VolumeIds=[theirs], WaiterConfig={"Delay": 1})
+        writes: list[Callable[[], Any]] = [
+            lambda: ec2.create_volume(AvailabilityZone=lab.zones[0], Size=1),
+            lambda: ec2.delete_volume(VolumeId=theirs),
+            lambda: ec2.modify_volume(VolumeId=theirs, Size=2),
+            lambda: ec2.create_tags(Resources=[theirs], Tags=[{"Key": "reconciler/environment", "Value": "roles"}]),
+        ]
+        for write in writes:
+            with refused():
+                write()
+        judge.delete_volume(VolumeId=theirs)
+
+    def test_it_never_deletes_what_is_retained(self, parties: Parties, lab: Layout) -> None:
+        volume = volume_of(parties, lab)
+        parties.aws("members", "ec2").create_tags(Resources=[volume], Tags=[{"Key": "reconciler/retained", "Value": "1c9e0d2"}])
+        with refused():
+            parties.aws("engine", "ec2").delete_volume(VolumeId=volume)
 
     def test_it_moves_no_member_and_gives_itself_no_rights(self, parties: Parties) -> None:
         with refused():
@@ -199,14 +229,14 @@ class TestEngine:
 
 class TestMembers:
     def test_it_follows_pods_in_route53_and_marks_what_is_retained(self, parties: Parties, lab: Layout) -> None:
-        volume = parties.aws("engine", "ec2").create_volume(AvailabilityZone=lab.zones[0], Size=1)["VolumeId"]
+        volume = volume_of(parties, lab)
         upsert(lab, parties.aws("members", "route53"))
         parties.aws("members", "ec2").create_tags(Resources=[volume], Tags=[{"Key": "reconciler/retained", "Value": "1c9e0d2"}])
 
     def test_it_makes_and_destroys_nothing_in_aws(self, parties: Parties, lab: Layout) -> None:
-        volume = parties.aws("engine", "ec2").create_volume(AvailabilityZone=lab.zones[0], Size=1)["VolumeId"]
+        volume = volume_of(parties, lab)
         with refused():
-            parties.aws("members", "ec2").create_volume(AvailabilityZone=lab.zones[0], Size=1)
+            volume_of(parties, lab, "members")
         with refused():
             parties.aws("members", "ec2").delete_volume(VolumeId=volume)
 
