@@ -68,14 +68,14 @@ class Nothing:
 class MemoryWorld:
     """One account, one cluster, one engine; *touched* is every address that anything was begun for."""
 
-    cloud: MemoryCloud = field(
-        default_factory=lambda: MemoryCloud(subnets=SUBNETS, instances={f"i-{zone[-1]}": zone for zone in ZONES}, page=5)
-    )
-    cluster: MemoryCluster = field(default_factory=MemoryCluster)
     clock: FixedClock = field(default_factory=FixedClock)
+    cluster: MemoryCluster = field(default_factory=MemoryCluster)
     touched: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        instances = {f"i-{zone[-1]}": zone for zone in ZONES}
+        self.cloud = MemoryCloud(subnets=SUBNETS, instances=instances, page=5, clock=self.clock)
+        self.cluster.fate = self.cloud.fate
         self.engine = MemoryEngine(self.cloud, self.cluster, KINDS)
         for instance, zone in self.cloud.ec2.instances.items():
             _node(self.cluster, f"node-{zone[-1]}", zone, instance)
@@ -120,9 +120,9 @@ class MemoryWorld:
             members=members,
             components=lambda _: (),
             retain=lambda volumes, commit: act.retain(self.cloud, volumes, commit),
-            clear=lambda: None,
+            clear=self.engine.clear,
             together=_one_after_the_other,
-            stopping=lambda: False,
+            stopping=lambda: self.cloud.fate.stopped,
         )
 
     def _progress(self, address: str, what: str, words: str) -> None:

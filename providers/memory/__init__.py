@@ -3,7 +3,19 @@
 from providers.memory.cloud import MemoryCloud
 from providers.memory.cluster import MemoryCluster
 from providers.memory.engine import MemoryEngine
+from providers.memory.fault import Fate, Killed
 from providers.memory.lease import MemoryLease, MemoryLeases, Table
 from providers.memory.still import FixedClock, MemoryResolver
 
-__all__ = ["FixedClock", "MemoryCloud", "MemoryCluster", "MemoryEngine", "MemoryLease", "MemoryLeases", "MemoryResolver", "Table"]
+__all__ = [
+    "Fate",
+    "FixedClock",
+    "Killed",
+    "MemoryCloud",
+    "MemoryCluster",
+    "MemoryEngine",
+    "MemoryLease",
+    "MemoryLeases",
+    "MemoryResolver",
+    "Table",
+]

@@ -6,6 +6,7 @@ import copy
 import itertools
 import threading
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 from providers.memory import applying, selector
@@ -47,7 +48,7 @@ class MemoryCluster(Faults):
 
     def create(self, kind: ObjectKind, body: Payload) -> Payload | None:
         self._strike("create", kind)
-        with self._within:
+        with self._within, self._effect("create", kind):
             made: dict[str, Any] = {"apiVersion": kind.api_version, "kind": kind.kind, **copy.deepcopy(dict(body))}
             made.pop("status", None)
             metadata = made["metadata"]
@@ -62,7 +63,7 @@ class MemoryCluster(Faults):
         if not metadata.get("resourceVersion"):
             raise ValueError(f"{kind.kind} {metadata['name']} has no resourceVersion to compare with")
         self._strike("replace", kind)
-        with self._within:
+        with self._within, self._effect("replace", kind):
             found = self._objects.get(_key(kind, metadata["name"], metadata.get("namespace", "")))
             if found is None or found["metadata"]["resourceVersion"] != metadata["resourceVersion"]:
                 return None
@@ -70,7 +71,7 @@ class MemoryCluster(Faults):
 
     def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
         self._strike("patch", kind)
-        with self._within:
+        with self._within, self._effect("patch", kind):
             found = self._objects.get(_key(kind, name, namespace))
             if found is None:
                 raise _refuse(404, "NotFound", f'{kind.plural} "{name}" not found')
@@ -84,7 +85,7 @@ class MemoryCluster(Faults):
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
         """Gone at once, with all that it owns; what has finalizers stays, marked, until they are taken away."""
         self._strike("delete", kind)
-        with self._within:
+        with self._within, self._effect("delete", kind):
             found = self._objects.get(_key(kind, name, namespace))
             if found is None:
                 return False
@@ -118,7 +119,8 @@ class MemoryCluster(Faults):
 
     def apply(self, kind: ObjectKind, body: Mapping[str, Any], manager: str) -> None:
         """Server-side apply by *manager*, with force: what it applied before and does not any more goes."""
-        with self._within:
+        self._strike("apply", kind)
+        with self._within, self._effect("apply", kind):
             metadata = body["metadata"]
             self._require_namespace(kind, metadata.get("namespace", ""))
             found = self._objects.get(_key(kind, metadata["name"], metadata.get("namespace", "")))
@@ -156,6 +158,9 @@ class MemoryCluster(Faults):
 
     def _strike(self, operation: str, kind: ObjectKind) -> None:
         self.strike(operation, f"{operation} {kind.plural}")
+
+    def _effect(self, operation: str, kind: ObjectKind) -> AbstractContextManager[None]:
+        return self.fate.effect(f"{operation} {kind.plural}")
 
 
 def merge(value: Any, patch: Any) -> Any:

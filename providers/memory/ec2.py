@@ -166,6 +166,10 @@ class Ec2:
             known[:] = [tag for tag in known if tag["Key"] not in names]
         return {}
 
+    def tags_of(self, id: str) -> dict[str, str]:
+        """The tags of a thing by name; no operation of the API."""
+        return {tag["Key"]: tag["Value"] for tag in self._tags(id)}
+
     def _tags(self, id: str) -> list[dict[str, str]]:
         found = {**self.volumes, **self.interfaces, **self.addresses}.get(id)
         if found is None:

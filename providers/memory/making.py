@@ -95,8 +95,9 @@ class _Aws:
         return live
 
     def change_zone(self, _id: ResourceId, live: str, fields: Fields) -> None:
-        tags = marked.written(fields["tags"])
-        self.cloud.call("route53", "change_tags_for_resource", ResourceType="hostedzone", ResourceId=live, AddTags=tags)
+        gone = [name for name in self.cloud.route53.tags[live] if name not in fields["tags"]]
+        changed = {"AddTags": marked.written(fields["tags"]), "RemoveTagKeys": gone}
+        self.cloud.call("route53", "change_tags_for_resource", ResourceType="hostedzone", ResourceId=live, **changed)
 
     def unmake_zone(self, _id: ResourceId, live: str) -> None:
         self.cloud.call("route53", "delete_hosted_zone", Id=live)
@@ -130,6 +131,10 @@ class _Aws:
         self.cloud.call("route53", "change_resource_record_sets", HostedZoneId=zone, ChangeBatch=batch)
 
     def _tag(self, live: str, fields: Fields) -> None:
+        """All its tags are then those of *fields*: what is not among them goes."""
+        surplus = self.cloud.ec2.tags_of(live).keys() - fields["tags"].keys()
+        if surplus:
+            self.cloud.call("ec2", "delete_tags", Resources=[live], Tags=[{"Key": key} for key in sorted(surplus)])
         self.cloud.call("ec2", "create_tags", Resources=[live], Tags=marked.written(fields["tags"]))
 
 
