@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from reconciler import livefields
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import FOREIGN, Change
 from reconciler.model.desired import Desired
@@ -17,11 +18,15 @@ from reconciler.ports import StackRun
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """One stack's work. It starts when every stack of *after* has ended well; *blocked* says why it never will, "" otherwise."""
+    """One stack's work. It starts when every stack of *after* has ended well and every one of *behind* has ended, however that was.
+
+    *blocked* says why it never will, "" otherwise.
+    """
 
     run: StackRun
     after: frozenset[str]
     blocked: str = ""
+    behind: frozenset[str] = frozenset()
 
     @property
     def stack(self) -> str:
@@ -34,24 +39,44 @@ def units(plan: Plan, desired: Desired, observed: Observed) -> tuple[Unit, ...]:
     for change in plan.changes:
         by_stack.setdefault(change.stack, []).append(change)
     working = {stack for stack, changes in by_stack.items() if any(change.acts and change.owner == "engine" for change in changes)}
-    return tuple(_unit(stack, by_stack[stack], working, (plan, desired, observed)) for stack in sorted(working))
+    scene = _Scene(plan, desired, observed, by_stack, working)
+    return tuple(_unit(stack, scene) for stack in sorted(working))
 
 
-def _unit(stack: str, changes: list[Change], working: set[str], known: tuple[Plan, Desired, Observed]) -> Unit:
-    plan, desired, observed = known
+@dataclass(frozen=True, slots=True)
+class _Scene:
+    """What every unit is made from; *working* are the stacks that reach the engine."""
+
+    plan: Plan
+    desired: Desired
+    observed: Observed
+    by_stack: Mapping[str, list[Change]]
+    working: set[str]
+
+
+def _unit(stack: str, scene: _Scene) -> Unit:
+    changes = scene.by_stack[stack]
     mine = tuple(change for change in changes if change.owner == "engine")
-    declared = tuple(_declared(stack, desired, plan))
-    foreign = {resource.id: tags for resource in declared if (tags := _foreign(resource, observed))}
-    run = StackRun(plan.revision, stack, declared, mine, _attributes(observed), foreign)
-    return Unit(run, frozenset(_before(stack, desired) & (working - {stack})), _blocked(changes))
+    declared = tuple(_declared(stack, scene))
+    foreign = {resource.id: tags for resource in declared if (tags := _foreign(resource, scene.observed))}
+    run = StackRun(scene.plan.revision, stack, declared, mine, _attributes(scene.observed), foreign)
+    after, behind = _before(stack, scene)
+    others = scene.working - {stack}
+    blocked = _blocked(changes) or (_unfollowed(after, scene) if behind else "")
+    return Unit(run, frozenset(after & others), blocked, frozenset(behind & others))
 
 
-def _declared(stack: str, desired: Desired, plan: Plan) -> Iterator[Resource]:
-    """What the stack declares to the engine: neither the members' own, nor what others made and serves as it is."""
-    foreign = {change.id for change in plan.changes if change.action == "keep" and change.reason == FOREIGN}
-    for resource in desired.resources.values():
-        if resource.stack == stack and resource.owner == "engine" and resource.id not in foreign:
-            yield resource
+def _declared(stack: str, scene: _Scene) -> Iterator[Resource]:
+    """What the stack declares to the engine: neither the members' own, nor what others made and serves as it is.
+
+    A field that is on hold, or that others own, is declared as it is live.
+    """
+    changes = {change.id: change for change in scene.by_stack[stack]}
+    for resource in scene.desired.resources.values():
+        change = changes.get(resource.id)
+        foreign = change is not None and change.action == "keep" and change.reason == FOREIGN
+        if resource.stack == stack and resource.owner == "engine" and not foreign:
+            yield livefields.declared(resource, change, scene.observed)
 
 
 def _attributes(observed: Observed) -> dict[ResourceId, Mapping[str, str]]:
@@ -60,27 +85,47 @@ def _attributes(observed: Observed) -> dict[ResourceId, Mapping[str, str]]:
 
 
 def _foreign(resource: Resource, observed: Observed) -> dict[str, str]:
-    """The tags that others put on it: the engine sets the whole of a thing's tags, and would take them away."""
+    """The tags that others put on it: the engine sets the whole of a thing's tags, and would take them away as it does what is ours."""
     live, declared = observed.one(resource.id), resource.fields.get("tags")
     tags = live.fields.get("tags") if live else None
-    if not isinstance(tags, Mapping) or not isinstance(declared, Mapping):
+    if live is None or not isinstance(tags, Mapping) or not isinstance(declared, Mapping):
         return {}
-    return {name: str(value) for name, value in tags.items() if name not in declared}
+    return {name: str(value) for name, value in tags.items() if name not in declared and ("tags", name) not in live.owned}
 
 
-def _before(stack: str, desired: Desired) -> set[str]:
-    """The stacks that have to be through first: what all share, and what the service says it depends on. A removed one goes last."""
-    service = desired.service(stack)
+def _before(stack: str, scene: _Scene) -> tuple[set[str], set[str]]:
+    """The stacks that have to be through first, well or however.
+
+    Well: what all share, and what the service says it depends on. A removed one goes last, after all others however they end; only what
+    is made for the first time has to end well, since it may be what takes its place.
+    """
+    service = scene.desired.service(stack)
     if stack == SHARED:
-        return set()
+        return set(), set()
     if service is None:
-        return {SHARED, *(other.name for other in desired.services)}
-    return {SHARED, *service.depends_on}
+        others = {other.name for other in scene.desired.services}
+        fresh = {name for name in others if _fresh(scene.by_stack.get(name, []))}
+        return {SHARED, *fresh}, {SHARED, *others}
+    return {SHARED, *service.depends_on}, set()
+
+
+def _fresh(changes: list[Change]) -> bool:
+    """Whether nothing of a stack is live yet, so that it may be a removed one's successor under another name."""
+    return bool(changes) and not any(change.live_id for change in changes)
+
+
+def _unfollowed(after: set[str], scene: _Scene) -> str:
+    """Why a stack must not run since one of *after* never will: it is refused as a whole, and so never reaches the engine."""
+    still = ((stack, _blocked(scene.by_stack.get(stack, []))) for stack in sorted(after - scene.working - {SHARED}))
+    return next((f"{stack}, which comes first, is left as it is: {why}" for stack, why in still if why), "")
 
 
 def _blocked(changes: list[Change]) -> str:
-    """A stack with anything refused or on hold is left as it is: the engine would act on all of it or on nothing."""
-    still = next((change for change in changes if change.action in {"refuse", "hold"}), None)
+    """A stack with anything refused or on hold is left as it is: the engine would act on all of it or on nothing.
+
+    But for a hold that stands: what is live stands in for what is declared.
+    """
+    still = next((change for change in changes if change.action in {"refuse", "hold"} and not change.stands), None)
     return f"{still.id}: {still.reason}" if still else ""
 
 
@@ -93,8 +138,8 @@ def blocked(unit: Unit, ended: Mapping[str, bool]) -> Outcome | None:
 
 
 def ready(unit: Unit, ended: Mapping[str, bool]) -> bool:
-    """Whether everything before *unit* has ended well."""
-    return all(ended.get(stack) for stack in unit.after)
+    """Whether everything before *unit* has ended as it must have."""
+    return all(ended.get(stack) for stack in unit.after) and all(stack in ended for stack in unit.behind)
 
 
 def well(outcomes: Mapping[ResourceId, Outcome]) -> bool:

@@ -1,12 +1,13 @@
 """Desired and observed → changes. Pure: no clock, no I/O, no logging. What is unread is held, what is ambiguous refused.
 
 `declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
-fields amount to, `impact` what a change does to those who run.
+fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold.
 """
 
 from __future__ import annotations
 
-from reconciler.diff.context import Context, Known
+from reconciler.diff import behind
+from reconciler.diff.context import Context, Known, Scene
 from reconciler.diff.declared import declared
 from reconciler.diff.undeclared import gone, left
 from reconciler.model.address import SHARED
@@ -17,12 +18,10 @@ from reconciler.model.observation import Observed
 
 def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change, ...]:
     """Every declared resource as a change (keeps too), and everything live of ours that nothing declares."""
+    scene = Scene(desired, observed, context)
     selected = (one for one in desired.resources.values() if context.selects(one.stack) or one.stack == SHARED)  # which every service needs
-    return (
-        *(declared(resource, observed, context) for resource in selected),
-        *gone(desired, observed, context),
-        *left(desired, observed, context),
-    )
+    changes = (*(declared(resource, scene) for resource in selected), *gone(scene), *left(scene))
+    return behind.wait(changes)
 
 
 __all__ = ["Context", "Known", "diff"]

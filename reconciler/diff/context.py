@@ -1,12 +1,15 @@
-"""What diff has to know beside the two states."""
+"""What diff looks at: the two states, what it has to know beside them, and what follows from all of it for many resources at once."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
+from reconciler.model.desired import Desired
+from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
@@ -15,13 +18,14 @@ _NOTHING: frozenset[ResourceId] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The kinds, the engine's own record, and when things were last declared."""
+    """The kinds, the engine's own record with what it protects, and when things were last declared."""
 
     kinds: Mapping[str, Kind]
     engine: Known | None = None  # None: could not be read, so nothing is called unknown to it
     gone_since: Mapping[ResourceId, str] = field(default_factory=dict)
     only: frozenset[str] = frozenset()  # services; empty means all
     stopped: frozenset[str] = frozenset()  # services whose members do not run
+    protected: frozenset[ResourceId] = frozenset()  # what the engine would not let go of
 
     def selects(self, stack: str) -> bool:
         return not self.only or stack in self.only
@@ -34,3 +38,39 @@ class Context:
         if resource.owner != "engine" or self.engine is None:
             return False
         return resource.id not in self.recorded(resource.stack)
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Desired and observed under a context."""
+
+    desired: Desired
+    observed: Observed
+    context: Context
+
+    def found(self, id: ResourceId) -> tuple[Observation, ...]:
+        """Everything live at *id*."""
+        return self.observed.live.get(id, ())
+
+    def policed(self, resource: Resource) -> Kind:
+        """The kind that says how the fields of *resource* are compared."""
+        return self.context.kinds[resource.id.kind]
+
+    @cached_property
+    def unpruned(self) -> str:
+        """Why nothing may be removed now, in words that follow "no longer declared, but"; "" where it may."""
+        if self.observed.unread:
+            return f"something could not be read: {next(iter(self.observed.unread.values()))}"
+        if self.desired.lost:
+            return self.desired.lost
+        return next((f"{service} is on hold: {why}" for service, why in sorted(self.desired.held.items())), "")
+
+    @cached_property
+    def guarded(self) -> frozenset[str]:
+        """The stacks of which anything live remembers that it is protected: records carry no tags, so they go by their service."""
+        live = {one.stack for found in self.observed.live.values() for one in found if one.protected}
+        recorded = {stack for stack, ids in (self.context.engine or {}).items() if ids & self.context.protected}
+        return frozenset(live | recorded)
+
+    def protected(self, id: ResourceId, stack: str) -> bool:
+        return stack in self.guarded or id in self.context.protected or any(one.protected for one in self.found(id))

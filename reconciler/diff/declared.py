@@ -7,89 +7,103 @@ from dataclasses import replace
 
 from reconciler import compare
 from reconciler.diff import impact, judge
-from reconciler.diff.context import Context
-from reconciler.diff.verdict import say
+from reconciler.diff.context import Scene
+from reconciler.diff.verdict import LIFT, say
 from reconciler.model.address import ResourceId
 from reconciler.model.change import FOREIGN, Change, FieldChange
-from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 from reconciler.model.value import Ref, Value
 
-Rule = Callable[[Resource, Observed, Context], Change | None]
+Rule = Callable[[Resource, Scene], Change | None]
 
 
-def declared(resource: Resource, observed: Observed, context: Context) -> Change:
+def declared(resource: Resource, scene: Scene) -> Change:
     """What would happen to *resource*."""
     for rule in _RULES:
-        if change := rule(resource, observed, context):
+        if change := rule(resource, scene):
             return change
-    return _compared(resource, observed.live[resource.id][0], observed, context)
+    return _guarded(_compared(resource, scene), scene)
 
 
-def _unread(resource: Resource, observed: Observed, _context: Context) -> Change | None:
-    why = observed.why_unread(resource.id)
+def _held(resource: Resource, scene: Scene) -> Change | None:
+    why = scene.desired.held.get(resource.stack)
+    return say(resource, "hold", why, scene.found(resource.id)) if why is not None else None
+
+
+def _unread(resource: Resource, scene: Scene) -> Change | None:
+    why = scene.observed.why_unread(resource.id)
     return say(resource, "hold", f"could not be read: {why}; nothing is done about it") if why else None
 
 
-def _refers_to_unread(resource: Resource, observed: Observed, _context: Context) -> Change | None:
-    if not observed.unread:
+def _refers_to_unread(resource: Resource, scene: Scene) -> Change | None:
+    if not scene.observed.unread:
         return None
     for id in sorted(_referred(resource.fields)):
-        if why := observed.why_unread(id):
+        if why := scene.observed.why_unread(id):
             return say(resource, "hold", f"{id}, which it refers to, could not be read: {why}; nothing is done about it")
     return None
 
 
-def _ambiguous(resource: Resource, observed: Observed, _context: Context) -> Change | None:
-    found = observed.live.get(resource.id, ())
+def _ambiguous(resource: Resource, scene: Scene) -> Change | None:
+    found = scene.found(resource.id)
     if len(found) < 2:  # noqa: PLR2004 - one is as it should be
         return None
     ids = ", ".join(sorted(live.live_id for live in found))
     return say(resource, "refuse", f"{len(found)} live things have this address: {ids}; remove the marks of all but one")
 
 
-def _missing(resource: Resource, observed: Observed, context: Context) -> Change | None:
-    if observed.live.get(resource.id):
+def _missing(resource: Resource, scene: Scene) -> Change | None:
+    if scene.found(resource.id):
         return None
-    if resource.owner == "members" and resource.stack in context.stopped:
+    if resource.owner == "members" and resource.stack in scene.context.stopped:
         return say(resource, "keep", "its member is stopped: there is no Pod to follow")
     fields = tuple(FieldChange((name,), None, value) for name, value in resource.fields.items())
-    return say(resource, "create", "declared, not found", fields)
+    return say(resource, "create", "declared, not found", fields=fields)
 
 
-def _retained(resource: Resource, observed: Observed, _context: Context) -> Change | None:
-    live = observed.live[resource.id][0]
-    if not live.retained:
+def _retained(resource: Resource, scene: Scene) -> Change | None:
+    live = scene.found(resource.id)
+    if not live[0].retained:
         return None
-    reason = f"{resource.origin}: {live.live_id} was kept when {live.retained} removed its service; it is not taken back by itself"
-    return replace(say(resource, "refuse", reason), live_id=live.live_id)
+    reason = f"{resource.origin}: {live[0].live_id} was kept when {live[0].retained} removed its service; it is not taken back by itself"
+    return say(resource, "refuse", reason, live)
 
 
-def _changes_hands(resource: Resource, observed: Observed, context: Context) -> Change | None:
+def _changes_hands(resource: Resource, scene: Scene) -> Change | None:
     """A record that was declared to the engine and follows its Pod from now on."""
-    if resource.owner != "members" or resource.id not in context.recorded(resource.stack):
+    if resource.owner != "members" or resource.id not in scene.context.recorded(resource.stack):
         return None
     reason = "it follows its Pod from now on: the engine's goes, the members' comes"
-    return replace(say(resource, "replace", reason), owner="engine", live_id=observed.live[resource.id][0].live_id)
+    change = say(resource, "replace", reason, scene.found(resource.id))
+    return _guarded(replace(change, owner="engine"), scene)
 
 
-def _of_others(resource: Resource, observed: Observed, _context: Context) -> Change | None:
+def _of_others(resource: Resource, scene: Scene) -> Change | None:
     """What services share and others made serves as it is."""
-    live = observed.live[resource.id][0]
-    return replace(say(resource, "keep", FOREIGN), live_id=live.live_id) if resource.shared and not live.marked else None
+    live = scene.found(resource.id)
+    return say(resource, "keep", FOREIGN, live) if resource.shared and not live[0].marked else None
 
 
 # In this order: those behind `_missing` may rely on there being exactly one live thing.
-_RULES: tuple[Rule, ...] = (_unread, _refers_to_unread, _ambiguous, _missing, _retained, _changes_hands, _of_others)
+_RULES: tuple[Rule, ...] = (_held, _unread, _refers_to_unread, _ambiguous, _missing, _retained, _changes_hands, _of_others)
 
 
-def _compared(resource: Resource, live: Observation, observed: Observed, context: Context) -> Change:
-    kind = context.kinds[resource.id.kind]
-    fields = compare.differences(resource, live, kind, observed)
-    action, reason = judge.judge(resource, fields, kind, observed)
-    if action in {"keep", "update"} and context.unknown_to_engine(resource):
+def _compared(resource: Resource, scene: Scene) -> Change:
+    live = scene.found(resource.id)
+    fields = compare.differences(resource, live[0], scene.policed(resource), scene.observed)
+    action, reason = judge.judge(resource, fields, scene)
+    if action == "update" and (busy := judge.busy(resource, fields, live[0], scene)):
+        return replace(say(resource, "hold", busy, live, fields), stands=True)
+    if action in {"keep", "update"} and scene.context.unknown_to_engine(resource):
         action, reason = "adopt", "live with our marks, unknown to the engine"
-    return replace(say(resource, action, reason, fields), live_id=live.live_id, impact=impact.impact(resource, fields))
+    return replace(say(resource, action, reason, live, fields), impact=impact.impact(resource, fields))
+
+
+def _guarded(change: Change, scene: Scene) -> Change:
+    """*change*, refused where it would do away with something that is protected."""
+    if change.action != "replace" or not scene.protected(change.id, change.stack):
+        return change
+    return replace(change, action="refuse", reason=f"it is protected, and this would replace it: {change.reason}; {LIFT}", impact="")
 
 
 def _referred(value: Value) -> Iterator[ResourceId]:

@@ -3,38 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from reconciler import removal
-from reconciler.diff.context import Context
+from reconciler.diff.context import Context, Scene
+from reconciler.diff.verdict import LIFT
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change, FieldChange
-from reconciler.model.desired import Desired
-from reconciler.model.observation import Observation, Observed
+from reconciler.model.observation import Observation
 from reconciler.model.resource import Owner
 
 
-def gone(desired: Desired, observed: Observed, context: Context) -> Iterator[Change]:
-    """What is live and ours, and declared by nothing. Held as long as anything could not be read: it may be declared by a move."""
-    for id, found in sorted(observed.live.items()):
+def gone(scene: Scene) -> Iterator[Change]:
+    """What is live and ours, and declared by nothing. Held as long as anything is not known: it may be declared by a move."""
+    context = scene.context
+    for id, found in sorted(scene.observed.live.items()):
+        if id in scene.desired.resources:
+            continue
         for live in found:
-            if id in desired.resources or not live.marked or _forgotten(id, live, context) or not context.selects(live.stack):
-                continue
-            held = next(iter(observed.unread.values()), "")
-            yield _hold(id, live, held) if held else _removed(id, live, context)
+            if live.marked and context.selects(live.stack) and not _forgotten(id, live, context):
+                yield _removed(id, live, scene)
 
 
-def left(desired: Desired, observed: Observed, context: Context) -> Iterator[Change]:
+def left(scene: Scene) -> Iterator[Change]:
     """What only the engine's state still has, such as a zone of another name: it would take it away whenever the stack is run next."""
-    for stack, ids in sorted((context.engine or {}).items()):
-        for id in sorted(ids - desired.resources.keys() - observed.live.keys()):
-            if not context.selects(stack):
-                continue
-            why = observed.why_unread(id) or next(iter(observed.unread.values()), "")
-            if why:
-                yield Change(id, "hold", "engine", f"no longer declared, but something could not be read: {why}; nothing is removed", stack)
-            else:
-                action: Action = "forget" if removal.of(id) == "retain" else "delete"
-                yield Change(id, action, "engine", "no longer declared; the engine still holds it", stack)
+    for stack, ids in sorted((scene.context.engine or {}).items()):
+        for id in sorted(ids - scene.desired.resources.keys() - scene.observed.live.keys()):
+            if scene.context.selects(stack):
+                yield _let_go(id, stack, scene)
 
 
 def _forgotten(id: ResourceId, live: Observation, context: Context) -> bool:
@@ -42,18 +38,38 @@ def _forgotten(id: ResourceId, live: Observation, context: Context) -> bool:
     return bool(live.retained) and id not in context.recorded(live.stack)
 
 
-def _hold(id: ResourceId, live: Observation, why: str) -> Change:
-    reason = f"no longer declared, but something could not be read: {why}; nothing is removed meanwhile"
-    return Change(id, "hold", "engine", reason, live.stack, live_id=live.live_id)
-
-
-def _removed(id: ResourceId, live: Observation, context: Context) -> Change:
-    since = context.gone_since.get(id, "")
+def _removed(id: ResourceId, live: Observation, scene: Scene) -> Change:
+    """One live thing that nothing declares: held, refused, or taken away."""
+    held = scene.desired.held.get(live.stack)
+    change = Change(id, "hold", "engine", held or "", live.stack, live_id=live.live_id)
+    if held is not None:
+        return change
+    if scene.unpruned:
+        return replace(change, reason=f"no longer declared, but {scene.unpruned}; nothing is removed meanwhile")
+    since = scene.context.gone_since.get(id, "")
     reason = f"no longer declared since {since}" if since else "no longer declared"
+    if scene.protected(id, live.stack):
+        return replace(change, action="refuse", reason=f"{reason}, but it is protected; {LIFT}")
+    return _taken(replace(change, reason=reason), live, scene.context)
+
+
+def _taken(change: Change, live: Observation, context: Context) -> Change:
+    id = change.id
     known = context.engine is None or id in context.recorded(live.stack)
     owner: Owner = "members" if id.kind == "record" and not known else "engine"
     fields = tuple(FieldChange((name,), value, None) for name, value in live.fields.items())
     if removal.of(id) == "retain":
         what = "data is kept" if id.kind == "volume" else ""
-        return Change(id, "forget", owner, f"{reason}; it is kept", live.stack, fields, impact=what, live_id=live.live_id)
-    return Change(id, "delete", owner, reason, live.stack, fields, live_id=live.live_id)
+        return replace(change, action="forget", owner=owner, reason=f"{change.reason}; it is kept", fields=fields, impact=what)
+    return replace(change, action="delete", owner=owner, fields=fields)
+
+
+def _let_go(id: ResourceId, stack: str, scene: Scene) -> Change:
+    held = scene.desired.held.get(stack)
+    if held is not None:
+        return Change(id, "hold", "engine", held, stack)
+    why = scene.observed.why_unread(id)
+    if why := f"something could not be read: {why}" if why else scene.unpruned:
+        return Change(id, "hold", "engine", f"no longer declared, but {why}; nothing is removed", stack)
+    action: Action = "forget" if removal.of(id) == "retain" else "delete"
+    return Change(id, action, "engine", "no longer declared; the engine still holds it", stack)

@@ -29,7 +29,10 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What would happen to one resource. *stack* is who runs it; *live_id* what it happens to; *needs* what has to be done before it."""
+    """What would happen to one resource. *stack* is who runs it; *live_id* what it happens to; *needs* what has to be done before it.
+
+    A hold that *stands* stops nothing else of its stack: what is live stands in for what is declared.
+    """
 
     id: ResourceId
     action: Action
@@ -40,6 +43,7 @@ class Change:
     impact: str = ""
     live_id: str = ""
     needs: frozenset[ResourceId] = frozenset()
+    stands: bool = False
 
     @property
     def acts(self) -> bool:

@@ -8,10 +8,18 @@ from typing import Literal
 
 from reconciler.model.address import ResourceId
 from reconciler.model.origin import Origin
-from reconciler.model.value import Fields
+from reconciler.model.value import Fields, Path
 
 Owner = Literal["engine", "members", "sessions"]
 Removal = Literal["delete", "retain"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ceded:
+    """A field that is left to others, and why."""
+
+    path: Path
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +28,8 @@ class Resource:
 
     *stack* names the stack that declares it (a service's name, or `-`). *needs* are created before it and deleted after it.
     *owner* is who makes it so. *removal* is what happens when its spec goes: `retain` keeps the live thing and forgets it.
-    *shared* means that one made by others serves as it is.
+    *shared* means that one made by others serves as it is. *ceded* are the fields that others own. *protected* says that nothing may
+    delete or replace it while what is live says so too.
     """
 
     id: ResourceId
@@ -30,6 +39,8 @@ class Resource:
     owner: Owner = "engine"
     removal: Removal = "delete"
     shared: bool = False
+    ceded: tuple[Ceded, ...] = ()
+    protected: bool = False
     origin: Origin = field(default_factory=lambda: Origin(""))
     locate: Callable[[str], Origin] | None = field(default=None, compare=False, repr=False)  # computed when an error needs it
     spelt: Mapping[str, str] = field(default_factory=dict, compare=False)  # fields by name → their paths in the spec
