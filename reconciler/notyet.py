@@ -38,7 +38,6 @@ TABLE: dict[str, dict[str, tuple[Fine, str]]] = {
         "paused": (_only(False), _LATER),  # noqa: FBT003 - the value that a spec may have
         "engine.backend": (_prefixed("file://"), "use file://… until a release brings other backends"),
         "engine.secretsProvider": (_only("passphrase"), "use passphrase"),
-        "engine.allow": (_only([]), _LATER),
     },
     "Service": {
         "snapshots": (_unset, _LATER),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler import errors, kinds, local
 from reconciler.kinds import Kind, ServiceType
+from reconciler.model import allowance
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
 from reconciler.ports import Lease
@@ -99,9 +100,9 @@ class Outside:
         from providers import pulumi  # noqa: PLC0415 - half a second
 
         os.environ["PATH"] = self.here.path  # the Automation API looks for its command in this process's own
-        settings = pulumi.Settings(
-            self.backend, self.here.folder / "work", pulumi.process_environment(self.leases.token), self.environment.engine.parallel
-        )
+        own, process = self.environment.engine, pulumi.process_environment(self.leases.token)
+        allowed = tuple(allowance.parse(one) for one in own.allow)
+        settings = pulumi.Settings(self.backend, self.here.folder / "work", process, own.parallel, allowed)
         return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
 
     @property

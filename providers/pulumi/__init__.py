@@ -33,6 +33,7 @@ from providers.pulumi.writers import Writers
 from reconciler import errors
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
+from reconciler.model.allowance import Allowance
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done, Failed, Outcome
 from reconciler.ports import Progress, StackResult, StackRun
@@ -44,12 +45,16 @@ _silence = threading.Lock()
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """How the engine runs: *backend* as a URL, *folder* for its working files, *environment* for its process, *parallel* steps a stack."""
+    """How the engine runs: *backend* as a URL, *folder* for its working files, *environment* for its process, *parallel* steps a stack.
+
+    *allowed* are differences from the plan that are not told.
+    """
 
     backend: str
     folder: Path
     environment: Mapping[str, str]
     parallel: int = 8
+    allowed: tuple[Allowance, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ class Pulumi:
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         """Apply *run*. The caller holds the environment's lease: a lock or an operation left by a dead run is cleared here."""
-        gate = Gate(run.changes)
+        gate = Gate(run.changes, self.settings.allowed)
         log = Log(_in_words_of(run, progress))
         program = Program(run, self.kinds, self.providers)
         name = checkpoints.name(run.revision.environment, run.stack)
@@ -83,7 +88,7 @@ class Pulumi:
         if gate.refusal or message:
             progress(run.stack, "failed", gate.refusal or message)
         for surprise in gate.surprises:
-            progress(run.stack, "done", f"the engine also did: {surprise}")
+            progress(run.stack, "done", surprise)
         if not run.resources and not message and not checkpoints.held(self.checkpoints.deployment(stack.name)):
             self._remove(name)
         outcomes = {change.id: _outcome(change, log, gate, message) for change in run.changes if change.acts}

@@ -14,6 +14,7 @@ from pulumi.runtime.proto import events_pb2, events_pb2_grpc
 
 from providers.checkpoints import logical as address
 from providers.checkpoints import ours
+from providers.pulumi import fields
 from reconciler.ports import Progress
 
 QUIET_OPS = frozenset({"same", "refresh", "read", "read-replacement", "discard", "discard-replaced", "remove-pending-replace"})
@@ -21,11 +22,15 @@ QUIET_OPS = frozenset({"same", "refresh", "read", "read-replacement", "discard",
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """One step of the engine: what it would do, or has done, to the resource declared as *address*."""
+    """One step of the engine: what it would do to the resource declared as *address*, and to which of its fields.
+
+    *before* is what it has just read of what it would update, by its own names.
+    """
 
     op: str
     address: str
-    diffs: tuple[str, ...] = ()
+    fields: tuple[str, ...] = ()
+    before: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -46,7 +51,7 @@ class Log:
                 self._preview(metadata)
             case {"resourcePreEvent": {"metadata": metadata}}:
                 self._say(metadata, "start")
-            case {"resOutputsEvent": {"metadata": metadata, **rest}} if not rest.get("planning"):
+            case {"resOutputsEvent": {"metadata": metadata, **rest}} if not rest.get("planning") and metadata["op"] != "refresh":
                 self.done.add(address(metadata["urn"]))
                 self._say(metadata, "done")
             case {"resOpFailedEvent": {"metadata": metadata}}:
@@ -59,7 +64,7 @@ class Log:
 
     def _preview(self, metadata: Mapping[str, Any]) -> None:
         if metadata["op"] not in QUIET_OPS and ours(metadata["urn"]):
-            self.previewed.append(Operation(metadata["op"], address(metadata["urn"]), tuple(metadata.get("diffs") or ())))
+            self.previewed.append(operation(metadata))
 
     def _say(self, metadata: Mapping[str, Any], what: Any) -> None:
         if metadata["op"] not in QUIET_OPS and ours(metadata["urn"]):
@@ -70,6 +75,14 @@ class Log:
             self.failed[address(urn)] = brief(message)
         elif not message.startswith("python inline source runtime error"):
             self.faults.append(brief(message))
+
+
+def operation(metadata: Mapping[str, Any]) -> Operation:
+    """A step's *metadata* in the words of the plan."""
+    where, op = address(metadata["urn"]), metadata["op"]
+    paths = metadata.get("detailedDiff") or metadata.get("diffs") or ()
+    before = (metadata.get("old") or {}).get("outputs") or {} if op == "update" else {}
+    return Operation(op, where, fields.named(where.partition("/")[0], paths), before)
 
 
 def brief(message: str) -> str:

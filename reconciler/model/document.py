@@ -32,13 +32,14 @@ def _not_empty(items: tuple[Any, ...]) -> tuple[Any, ...]:
     return items
 
 
+Distinct = AfterValidator(_distinct)
 NotEmpty = AfterValidator(_not_empty)
 Flag = Annotated[bool, Strict()]
 Whole = Annotated[int, Strict()]
 Positive = Annotated[int, Strict(), Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 DnsLabel = Annotated[str, AfterValidator(_dns_label), WithJsonSchema({"type": "string", "pattern": f"^{LABEL}$"})]
-Names = Annotated[tuple[Text, ...], AfterValidator(_distinct)]
+Names = Annotated[tuple[Text, ...], Distinct]
 
 
 class Part(BaseModel):

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from reconciler.model.document import LABEL, Flag, Named, Names, NotEmpty, Part, Positive, Text, Whole
+from reconciler.model import allowance
+from reconciler.model.document import LABEL, Distinct, Flag, Named, Names, NotEmpty, Part, Positive, Text, Whole
 from reconciler.model.duration import Duration
 from reconciler.model.quantity import Quantity
 
@@ -17,6 +18,12 @@ def _domain(name: str) -> str:
     return name
 
 
+def _allowance(text: str) -> str:
+    allowance.parse(text)
+    return text
+
+
+Allowances = Annotated[tuple[Annotated[Text, AfterValidator(_allowance)], ...], Distinct]
 _LONGEST_ZONE = 189  # leaves 63 for a member's label, and a dot, of the 253 of a name
 Policy = Literal["automatic", "creations", "approval"]
 
@@ -56,7 +63,7 @@ class EngineSettings(Part):
     backend: Text | None = None
     secrets_provider: Text = "passphrase"
     parallel: Positive = 8
-    allow: Names = ()
+    allow: Allowances = ()
     role_arn: Text | None = None
     profile: Text | None = None
     kubeconfig: Text | None = None
