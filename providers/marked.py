@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from reconciler.kinds import FieldPolicy
 from reconciler.model import address
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.observation import Observation
-from reconciler.model.value import Fields
+from reconciler.model.value import Fields, Path
 from reconciler.resources import marks
 
 PAGE = 500  # things a page of a describe; EC2 allows 1000 and becomes slow there
@@ -44,12 +45,23 @@ def observation(
         live_id,
         fields,
         attributes={name: value for name, value in attributes.items() if value},
+        owned=owned(claimed),
         marked=id is not None,
         retained=claimed.get(marks.RETAINED, ""),
         protected=claimed.get(marks.PROTECTED) == "true",
         stack=claimed.get(marks.SERVICE) or (id.service if id else ""),
         since=since.isoformat() if isinstance(since, datetime) else str(since),
     )
+
+
+def owned(tags: Mapping[str, str]) -> frozenset[Path]:
+    """The paths of the tags that are ours: what declares them no more takes them off."""
+    return _paths(marks.own(tags))
+
+
+@lru_cache(maxsize=4096)
+def _paths(names: frozenset[str]) -> frozenset[Path]:
+    return frozenset(("tags", name) for name in names)
 
 
 def claim(kind: str, environment: str, tags: Mapping[str, str]) -> ResourceId | None:

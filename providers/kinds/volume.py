@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from providers import marked
+from providers import marked, modified
 from reconciler.kinds import Effect, FieldPolicy, Kind, Reading, Sources
 from reconciler.model.environment import Environment
 from reconciler.model.observation import Observation, Scope
@@ -25,9 +25,14 @@ class _Volume:
         return (Reading(Scope(self.name, environment.name), self._read),)
 
     def _read(self, sources: Sources) -> Iterator[Observation]:
+        """The volumes first: a modification that begins between the two reads shows as one that is not completed, not as none at all."""
         environment = sources.environment.name
-        for page in sources.cloud.pages("ec2", "describe_volumes", Filters=marked.filters(environment), MaxResults=marked.PAGE):
-            yield from (self.view(volume, environment) for volume in page["Volumes"] if volume.get("State") not in GOING)
+        pages = sources.cloud.pages("ec2", "describe_volumes", Filters=marked.filters(environment), MaxResults=marked.PAGE)
+        volumes = [volume for page in pages for volume in page["Volumes"] if volume.get("State") not in GOING]
+        budgets = modified.read(sources.cloud) if volumes else None
+        for volume in volumes:
+            seen = self.view(volume, environment)
+            yield budgets.told(seen) if budgets else seen
 
     def view(self, payload: Payload, environment: str) -> Observation:
         optional = {"iops": payload.get("Iops"), "throughput": payload.get("Throughput"), "kms_key": payload.get("KmsKeyId")}
@@ -98,8 +103,12 @@ def _key_policy(resource: Resource) -> FieldPolicy:
 
 
 _CRYPTED = "a volume keeps its encryption and key; move the data to a volume of another name"
+_SPENDING = FieldPolicy(spends=True)
 _POLICIES: dict[tuple[str, ...], FieldPolicy] = {
-    ("size",): FieldPolicy(canonical=_amount, effect=_growth, why="a volume cannot shrink"),
+    ("size",): FieldPolicy(canonical=_amount, effect=_growth, why="a volume cannot shrink", spends=True),
+    ("type",): _SPENDING,
+    ("iops",): _SPENDING,
+    ("throughput",): _SPENDING,
     ("zone",): marked.refused("a volume cannot leave its zone"),
     ("encrypted",): marked.refused(_CRYPTED),
 }

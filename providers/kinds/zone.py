@@ -42,7 +42,8 @@ class _Zone:
             fields["vpc"] = networks[0]["VPCId"]
         own = ResourceId(self.name, environment, "", name)
         ours = marked.claim(self.name, environment, tags) == own
-        return Observation(own, id, fields, {"zone_id": id}, marked=ours, stack=tags.get(marks.SERVICE, SHARED) if ours else "")
+        stack = tags.get(marks.SERVICE, SHARED) if ours else ""
+        return Observation(own, id, fields, {"zone_id": id}, marked.owned(tags), marked=ours, stack=stack)
 
     def policy(self, _resource: Resource, path: tuple[str, ...]) -> FieldPolicy:
         return _NAME if path == ("name",) else marked.UPDATE

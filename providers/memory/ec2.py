@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
+from providers.memory import disk
+from providers.memory.disk import Modifications
 from providers.memory.refusal import refuse
 
 Thing = dict[str, Any]
@@ -27,6 +29,7 @@ class Ec2:
     def __init__(self, subnets: dict[str, str], instances: dict[str, str]) -> None:
         self.subnets, self.instances = subnets, instances
         self.volumes: dict[str, Thing] = {}
+        self.modifications = Modifications()
         self.interfaces: dict[str, Thing] = {}
         self.addresses: dict[str, Thing] = {}
         self._tokens: dict[str, str] = {}
@@ -42,11 +45,11 @@ class Ec2:
         volume = {
             "VolumeId": self._id("vol"),
             "State": "available",
-            "VolumeType": "gp2",
             "Encrypted": False,
             "CreateTime": _CREATED,
             "Attachments": [],
             **{name: value for name, value in asked.items() if name not in {"TagSpecifications", "ClientToken"} and value is not None},
+            **disk.shaped(asked),
             "Tags": _specified(asked),
         }
         self.volumes[volume["VolumeId"]] = volume
@@ -54,16 +57,18 @@ class Ec2:
         return volume
 
     def modify_volume(self, VolumeId: str, **asked: Any) -> Thing:  # noqa: N803
+        """Done at once, or refused; how long until the next may follow is up to `modifications`."""
         volume = _one(self.volumes, VolumeId, "InvalidVolume.NotFound")
-        if asked.get("Size", volume["Size"]) < volume["Size"]:
-            raise refuse("InvalidParameterValue", f"New size cannot be smaller than existing size {volume['Size']}")
-        volume.update(asked)
-        return {"VolumeModification": {"VolumeId": VolumeId, "ModificationState": "completed"}}
+        return {"VolumeModification": self.modifications.modify(volume, asked)}
+
+    def describe_volumes_modifications(self) -> Thing:
+        return self.modifications.latest()
 
     def delete_volume(self, VolumeId: str) -> Thing:  # noqa: N803
         if _one(self.volumes, VolumeId, "InvalidVolume.NotFound")["Attachments"]:
             raise refuse("VolumeInUse", f"Volume {VolumeId} is currently attached")
         del self.volumes[VolumeId]
+        self.modifications.begun.pop(VolumeId, None)
         return {}
 
     def describe_network_interfaces(self, Filters: Iterable[Any] = (), NetworkInterfaceIds: Iterable[str] = ()) -> Thing:  # noqa: N803

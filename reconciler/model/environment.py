@@ -24,8 +24,47 @@ def _allowance(text: str) -> str:
 
 
 Allowances = Annotated[tuple[Annotated[Text, AfterValidator(_allowance)], ...], Distinct]
+
 _LONGEST_ZONE = 189  # leaves 63 for a member's label, and a dot, of the 253 of a name
 Policy = Literal["automatic", "creations", "approval"]
+
+
+# https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions; of 50 tags some are ours, and whoever else's
+_KEY, _VALUE, _TAGS, _NAMES = 128, 256, 30, 220
+_SIGNS = frozenset(" _.:/=+-@")
+
+
+def _tag_name(name: str) -> str:
+    if not 0 < len(name) <= _KEY or not _spellable(name):
+        raise ValueError(f"the name of a tag must be 1 to {_KEY} letters, digits, spaces and any of _ . : / = + - @")
+    if name.lower().startswith(("aws:", "reconciler/")):
+        raise ValueError(
+            f"no tag may begin with {name.partition(':')[0] + ':' if ':' in name[:4] else 'reconciler/'}, which is kept for marks"
+        )
+    return name
+
+
+def _tag_value(value: str) -> str:
+    if len(value) > _VALUE or not _spellable(value):
+        raise ValueError(f"the value of a tag must be at most {_VALUE} letters, digits, spaces and any of _ . : / = + - @")
+    return value
+
+
+def _spellable(text: str) -> bool:
+    return all(char.isalnum() or char in _SIGNS for char in text)
+
+
+def _tags(tags: dict[str, str]) -> dict[str, str]:
+    """Their names are kept in one tag's value, where a space and an @ take two characters."""
+    together = sum(len(name) + name.count(" ") + name.count("@") + 1 for name in tags)
+    if len(tags) > _TAGS or together > _NAMES:
+        raise ValueError(
+            f"too many tags: there may be {_TAGS}, with names of {_NAMES} characters together; these {len(tags)} have {together}"
+        )
+    return tags
+
+
+Tags = Annotated[dict[Annotated[str, AfterValidator(_tag_name)], Annotated[str, AfterValidator(_tag_value)]], AfterValidator(_tags)]
 
 
 class Aws(Part):
@@ -38,7 +77,7 @@ class Aws(Part):
     vpc: Text | None = None
     subnets: dict[str, Text] = Field(default_factory=dict)  # by zone
     security_groups: Names = ()
-    tags: dict[str, str] = Field(default_factory=dict)
+    tags: Tags = Field(default_factory=dict)
 
 
 class Dns(Part):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from reconciler.model.address import ResourceId
 
@@ -11,12 +12,36 @@ SERVICE = "reconciler/service"
 ADDRESS = "reconciler/address"
 RETAINED = "reconciler/retained"
 PROTECTED = "reconciler/protected"
+TAGS = "reconciler/tags"  # the names of the other tags that we gave it: whoever comes later knows which are ours to take off
+MODIFIED = "reconciler/modified"  # when a volume was modified, but for the last time, which EBS itself remembers
+PREFIX = "reconciler/"
+LISTED = 256  # characters that a tag's value may have, and so the names in TAGS
+_STAY = frozenset({ENVIRONMENT, SERVICE, ADDRESS, MODIFIED})  # by which a thing is found, and what it remembers: no commit takes these off
 MANAGED_BY = ("app.kubernetes.io/managed-by", "reconciler")
 
 
 def tags(id: ResourceId, stack: str, extra: Mapping[str, str]) -> dict[str, str]:
-    """The tags of an AWS resource: the environment's own, then our marks."""
-    return {**extra, ENVIRONMENT: id.environment, SERVICE: stack, ADDRESS: str(id)}
+    """The tags of an AWS resource: the environment's own, our marks, and which of the first are ours."""
+    marks = {**extra, ENVIRONMENT: id.environment, SERVICE: stack, ADDRESS: str(id)}
+    listed = listing(extra)
+    return {**marks, TAGS: listed} if listed else marks
+
+
+def listing(names: Iterable[str]) -> str:
+    """The value of `TAGS` for tags of these *names*; a name may have spaces itself."""
+    return " ".join(sorted(name.replace("@", "@a").replace(" ", "@s") for name in names if not name.startswith(PREFIX)))
+
+
+def own(tags: Mapping[str, str]) -> frozenset[str]:
+    """The names of those of a live thing's *tags* that are what some commit declared: no longer declared, they go. Others' stay."""
+    return _own(frozenset(tags), tags.get(TAGS, ""))
+
+
+@lru_cache(maxsize=4096)
+def _own(present: frozenset[str], listed: str) -> frozenset[str]:
+    """One set for all that are tagged alike: there are many things and few ways to tag them."""
+    ours = {name.replace("@s", " ").replace("@a", "@") for name in listed.split(" ")}
+    return frozenset(name for name in present if (name.startswith(PREFIX) or name in ours) and name not in _STAY)
 
 
 def labels(environment: str, stack: str) -> dict[str, str]:
