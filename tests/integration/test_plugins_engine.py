@@ -176,7 +176,7 @@ def test_default_tags_are_put_on_and_not_mistaken_for_drift(stack: Stack, ec2: A
         provider = aws.Provider(
             "the-tagging-aws",
             region="us-east-1",
-            profile="engine",
+            profile="judge",
             shared_credentials_files=[stack.lab.aws.credentials_file],
             endpoints=[{"ec2": stack.lab.aws.endpoint, "sts": stack.lab.aws.endpoint}],
             default_tags={"tags": {"Team": "x", "Name": "overridden"}},
