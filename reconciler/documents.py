@@ -52,14 +52,22 @@ class Draft:
     def fault(self, message: str, hint: str, *steps: str | int) -> Fault:
         return Fault(self.place.at(steps), message, hint)
 
+    def clash(self, other: Draft, message: str, hint: str, *steps: str | int) -> Fault:
+        """A fault of two documents that cannot both be as they are."""
+        return Fault(self.place.at(steps), message, hint, (other.origin,))
+
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """What came of a file. *lost* is the text in which names may be declared that nobody could read."""
+    """What came of a file. *lost* is the text in which names may be declared that nobody could read.
+
+    *nameless* is where documents begin of which no draft could be made, and where the file breaks off.
+    """
 
     drafts: tuple[Draft, ...]
     faults: tuple[Fault, ...]
     lost: bytes = b""
+    nameless: tuple[Origin, ...] = ()
 
 
 def read(path: str, text: bytes) -> Reading:
@@ -67,19 +75,19 @@ def read(path: str, text: bytes) -> Reading:
     roots, flaws = syntax.compose(text)
     drafts: list[Draft] = []
     faults: list[Fault] = []
-    lost = any(flaw.fatal for flaw in flaws)
+    nameless = [Origin(path, flaw.line, flaw.column) for flaw in flaws if flaw.fatal]
     for index, root in enumerate(roots):
-        place = Place(path, text, index)
-        draft, found = _document(place, Origin(path, root.line, root.column), root.plain)
+        place, origin = Place(path, text, index), Origin(path, root.line, root.column)
+        draft, found = _document(place, origin, root.plain)
         faults += found
         if draft:
             drafts.append(draft)
         else:
-            lost = True
+            nameless.append(origin)
     noted = {(flaw.line, flaw.column) for flaw in flaws}
     faults = [fault for fault in faults if (fault.origin.line, fault.origin.column) not in noted]
     faults += [Fault(Origin(path, flaw.line, flaw.column), flaw.message, flaw.hint) for flaw in flaws]
-    return Reading(tuple(drafts), tuple(faults), text if lost else b"")
+    return Reading(tuple(drafts), tuple(faults), text if nameless else b"", tuple(nameless))
 
 
 def _document(place: Place, origin: Origin, raw: Any) -> tuple[Draft | None, list[Fault]]:

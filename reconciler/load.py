@@ -1,11 +1,11 @@
-"""Spec texts → Desired. Pure: reads nothing, and whatever is wrong comes back at once, as a SpecError with every place."""
+"""Spec texts → Desired. Pure: reads nothing. Whatever is wrong comes back at once with every place, and holds only what it concerns."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from reconciler import documents, membership, reference
+from reconciler import documents, holding, membership, reference
 from reconciler.errors import SpecError
 from reconciler.model import cloneurl
 from reconciler.model.desired import Desired
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from reconciler.model.configuration import Configuration
     from reconciler.model.origin import Revision
     from reconciler.model.resource import Resource
+    from reconciler.model.service import Service
 
 FOLDER = "specs"
 RESERVED = "schema"
@@ -33,42 +34,48 @@ def load(
     types: Mapping[str, ServiceType],
     *,
     base_url: str = "",
+    lost: str = "",
     settle: Callable[[Environment], Environment] = lambda declared: declared,
 ) -> Desired:
-    """The desired state of `revision.environment`.
+    """The desired state of `revision.environment`; SpecError where its Environment document is not sound, so that nothing can be planned.
 
     *texts* are its files by their path in the repository; relative clone URLs are taken from *base_url*, where the repository itself
-    lies. *settle* fills what an environment leaves to the machine that it is loaded on.
-    *settle* fills what the Environment leaves to the machine that it is used on.
+    lies. *lost* says why the repository may not tell everything. *settle* fills what the Environment leaves to the machine that it is
+    used on.
     """
     faults: list[Fault] = []
     commons = _read(texts, faults)
     faults += _about_environment(commons, revision.environment)
-    environment = next((settle(draft.noun) for draft in commons.of("Environment")), None)
+    environment = next((settle(draft.noun) for draft in commons.of("Environment") if draft.noun), None)
     faults += reference.faults(commons)
     faults += membership.faults(commons, environment, types)
     faults += _rooted(commons, base_url)
     resources = _declared(commons, environment, types, faults) if environment else {}
-    if faults or not environment:
+    blamed = holding.blame(commons, faults)
+    if not environment or any(draft.origin in blamed for draft in commons.of("Environment")):
         raise SpecError(sorted(set(faults)))
-    return _desired(commons, environment, resources, revision)
+    told, held = tuple(sorted(set(faults))), holding.services(commons, blamed)
+    services, component_side = _services(commons, blamed), _components(commons, environment, blamed)
+    return Desired(environment, revision, services, resources, *component_side, held, lost or holding.lost(told), told)
 
 
 def _read(texts: Mapping[str, bytes], faults: list[Fault]) -> Commons:
     drafts: dict[str, list[Draft]] = {kind: [] for kind in documents.KINDS}
-    lost: list[bytes] = []
+    commons = Commons(drafts, [], [])
     for path, text in sorted(texts.items()):
         if isinstance(text, Unreadable):
-            faults.append(Fault(Origin(path), *text.decode().split(": ", maxsplit=1)))
+            what, _, hint = text.decode().partition(": ")
+            faults.append(Fault(Origin(path), what, hint))
         elif path.endswith(".yml"):
             faults.append(Fault(Origin(path), "only files that end in .yaml are read", "rename it"))
         elif path.endswith(".yaml"):
             reading = documents.read(path, text)
             faults += reading.faults
-            lost += [reading.lost] if reading.lost else []
+            commons.lost.extend([reading.lost] if reading.lost else [])
+            commons.nameless.extend(reading.nameless)
             for draft in reading.drafts:
                 drafts[draft.kind].append(draft)
-    return Commons(drafts, lost)
+    return commons
 
 
 def _about_environment(commons: Commons, name: str) -> Iterator[Fault]:
@@ -121,37 +128,45 @@ def _rooted_layers(draft: Draft, base_url: str) -> Iterator[Fault]:
 def _declared(
     commons: Commons, environment: Environment, types: Mapping[str, ServiceType], faults: list[Fault]
 ) -> dict[ResourceId, Resource]:
-    """Everything that services of sound files declare, and what they share; faults where it does not fit together."""
-    troubled = {fault.origin.path for fault in faults}
-    sound = [draft for draft in commons.sound("Service") if draft.noun.type in types and draft.place.path not in troubled]
-    declared = {resource.id: resource for resource in shared.shared(environment, [draft.noun for draft in sound])}
+    """Everything that services without faults declare, and what they share; faults where it does not fit together."""
+    sound = holding.sound(commons.of("Service"), holding.blame(commons, faults))
+    resources = {draft.origin: types[draft.noun.type].resources(draft.noun, environment) for draft in sound}
+    common = {resource.id: resource for resource in shared.shared(environment, [draft.noun for draft in sound])}
+    clashes = list(_clashes(sound, resources, common))
+    if len(sound) == len(commons.of("Service")):
+        known = {*common, *(one.id for declared in resources.values() for one in declared)}
+        clashes += [fault for declared in resources.values() for one in declared for fault in _unmet(one, known)]
+    faults += clashes
+    blamed = holding.blame(commons, clashes)
+    return common | {one.id: one for origin, declared in resources.items() if origin not in blamed for one in declared}
+
+
+def _clashes(
+    sound: Iterable[Draft], resources: Mapping[Origin, Iterable[Resource]], common: Mapping[ResourceId, Resource]
+) -> Iterator[Fault]:
+    """Faults where two services declare the same thing, or one declares what all share."""
+    ids: dict[ResourceId, Draft] = {}
     objects: dict[str, Draft] = {}
     for draft in sound:
-        for resource in types[draft.noun.type].resources(draft.noun, environment):
-            name = resource.id.name if resource.id.kind == "kubernetes" else str(resource.id)
+        for one in resources[draft.origin]:
+            name = one.id.name if one.id.kind == "kubernetes" else str(one.id)
             other = objects.setdefault(name, draft)
-            if resource.id in declared or other is not draft:
-                faults.append(draft.fault(f"{resource.id} is declared by {other.name} too ({other.origin})", "rename one of them"))
-            declared[resource.id] = resource
-    if len(sound) == len(commons.of("Service")):
-        faults += [fault for resource in declared.values() for fault in _unmet(resource, declared)]
-    return declared
+            if one.id in common or ids.setdefault(one.id, draft) is not draft or other is not draft:
+                yield draft.clash(other, f"{one.id} is declared by {other.name} too ({other.origin})", "rename one of them")
 
 
-def _unmet(resource: Resource, declared: Mapping[ResourceId, Resource]) -> Iterator[Fault]:
+def _unmet(resource: Resource, declared: Collection[ResourceId]) -> Iterator[Fault]:
     for need in sorted(need for need in resource.needs if need not in declared):
         yield Fault(resource.origin, f"{resource.id} needs {need}, which nothing declares")
 
 
-def _desired(commons: Commons, environment: Environment, resources: Mapping[ResourceId, Resource], revision: Revision) -> Desired:
+def _services(commons: Commons, blamed: holding.Blame) -> tuple[Service, ...]:
+    found = [draft.noun for draft in holding.sound(commons.of("Service"), blamed)]
+    return tuple(sorted(found, key=lambda service: str(service.name)))
+
+
+def _components(commons: Commons, environment: Environment, blamed: holding.Blame) -> holding.ComponentSide:
+    configurations, sources, components = holding.components(commons, blamed)
     retries = environment.sessions.retry_policy
-    components = [draft.noun for draft in commons.of("Components")]
-    return Desired(
-        environment,
-        revision,
-        tuple(sorted((draft.noun for draft in commons.of("Service")), key=lambda service: str(service.name))),
-        dict(resources),
-        {draft.name: draft.noun for draft in commons.of("Configuration")},
-        {draft.name: draft.noun for draft in commons.of("Source")},
-        tuple(one if one.retry_policy else one.model_copy(update={"retry_policy": retries}) for one in components),
-    )
+    filled = (one if one.retry_policy else one.model_copy(update={"retry_policy": retries}) for one in components)
+    return configurations, sources, tuple(filled)

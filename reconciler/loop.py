@@ -74,10 +74,10 @@ def settle(world: World, environment: str) -> None:
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
     """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded.
 
-    One that was narrowed to some services waits for those alone, and leaves the components as they are.
+    One that was narrowed to some services waits for those alone, and leaves the components as they are. Services on hold are left alone.
     """
     plan, desired = prepared.plan, prepared.desired
-    mine = tuple(service for service in desired.services if not prepared.only or service.name in prepared.only)
+    mine = tuple(one for one in desired.services if one.name not in desired.held and (not prepared.only or one.name in prepared.only))
     waited = replace(desired, services=mine)
     state = _State(world.clock.monotonic() + options.timeout, options)
     if kept := [change.live_id for change in plan.changes if _is_to_be_marked(change, prepared.observed)]:

@@ -99,7 +99,7 @@ def _named(draft: Draft, environment: Environment, type_: ServiceType, owners: d
         )
     for name in _taken(draft, (member.name for member in members), owners):
         other = owners[name]
-        yield draft.fault(f"its member {name} is one of {other.name} too ({other.origin})", "rename one of them", "metadata", "name")
+        yield draft.clash(other, f"its member {name} is one of {other.name} too ({other.origin})", "rename one of them", "metadata", "name")
 
 
 def _taken(draft: Draft, names: Iterable[str], owners: dict[str, Draft]) -> list[str]:

@@ -13,7 +13,7 @@ from reconciler.explain import nearest
 from reconciler.model.hostlist import LIMIT, HostRange
 
 if TYPE_CHECKING:
-    from reconciler.model.origin import Fault
+    from reconciler.model.origin import Fault, Origin
     from reconciler.place import Step
 
 
@@ -29,7 +29,8 @@ class Commons:
     """All drafts of an environment by kind, and the texts of files in which more may be declared than could be read."""
 
     drafts: Mapping[str, Sequence[Draft]]
-    lost: Sequence[bytes] = field(default_factory=list)
+    lost: list[bytes] = field(default_factory=list)
+    nameless: list[Origin] = field(default_factory=list)  # where documents begin of which no draft could be made
 
     @cached_property
     def names(self) -> Mapping[str, frozenset[str]]:
@@ -76,7 +77,7 @@ def _doubles(drafts: Iterable[Draft]) -> Iterator[Fault]:
         if other is not draft:
             beside = "" if other.name == draft.name else f", but for case {other.name}"
             there = other.place.at(("metadata", "name"))
-            yield draft.fault(f"{draft.kind} {draft.name} is declared twice{beside}, first in {there}", "", "metadata", "name")
+            yield draft.clash(other, f"{draft.kind} {draft.name} is declared twice{beside}, first in {there}", "", "metadata", "name")
 
 
 def _dangling(commons: Commons, kind: str, draft: Draft, names: Iterable[tuple[tuple[Step, ...], str]]) -> Iterator[Fault]:
@@ -110,7 +111,7 @@ def _shared_components(commons: Commons) -> Iterator[Fault]:
             if clashes:
                 other, there = owners[clashes[0].casefold()]
                 more = f" and {len(clashes) - 1} more" if len(clashes) > 1 else ""
-                yield draft.fault(f"component {clashes[0]}{more} is declared already in {other.place.at(there)}", "", *steps)
+                yield draft.clash(other, f"component {clashes[0]}{more} is declared already in {other.place.at(there)}", "", *steps)
 
 
 def _range(text: str) -> Collection[str]:

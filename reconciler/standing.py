@@ -60,7 +60,7 @@ def volumes(observed: Observed, desired: Desired) -> Iterator[Mapping[str, Any]]
                     "name": name,
                     "size": live.fields.get("size"),
                     "zone": live.attributes.get("zone", ""),
-                    "state": _state(live, declared=id in desired.resources),
+                    "state": _state(live, declared=id in desired.resources or id.service in desired.held),
                 }
 
 

@@ -11,7 +11,7 @@ import click
 from reconciler import bootstrap, errors, loop, planfile, version
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
-from reconciler.cli import ending, progress
+from reconciler.cli import ending, faults, progress
 from reconciler.cli.options import Common, common
 from reconciler.loop import Prepared
 from reconciler.model.duration import Duration
@@ -79,6 +79,7 @@ def apply(
         world, desired = home.world(options.repo, ref)
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
             loop.settle(world, environment)
+            faults.tell(desired)
             prepared = loop.prepare(world, desired, frozenset(services))
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
@@ -99,13 +100,13 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
     with bootstrap.home(options.only()) as home:
         world, desired = home.world(options.repo, options.ref)
         found = desired.service(service)
-        if found:
-            raise errors.UsageError(
-                f"{found.origin} still declares {service}", hint="remove it from the specs first; `apply` then does the rest"
-            )
+        if found or service in desired.held:
+            hint = "remove it from the specs first; `apply` then does the rest"
+            raise errors.UsageError(f"{found.origin if found else options.repo} still declares {service}", hint=hint)
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
             loop.settle(world, desired.environment.name)
             prepared = loop.prepare(world, desired, frozenset({service}))
+            faults.tell(desired)
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
                 Approval(auto=auto_approve).check(prepared.plan, home)
@@ -117,6 +118,8 @@ def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str 
     with progress.shown(len(plan.acting), plain=False) as shown:
         report = loop.converge(world, prepared, replace(how, progress=shown.step, said=shown.stand))
     code = _code(plan, report, interrupted=world.stopping(), waited=how.wait)
+    if code == 0 and prepared.desired.faults:
+        code = ending.PARTLY if plan.acting else ending.REFUSED
     result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed", ending.REFUSED: "refused"}.get(code, "partly")
     if plan or code:
         world.history.record(plan.revision, action, dict(plan.summary), result)

@@ -11,8 +11,9 @@ import click
 from reconciler import bootstrap, errors, loop, planfile, version
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
-from reconciler.cli import ending
+from reconciler.cli import ending, faults
 from reconciler.cli.options import Common, common
+from reconciler.model.desired import Desired
 from reconciler.model.plan import Plan
 from reconciler.render import document, markdown, text
 
@@ -28,23 +29,29 @@ def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_
     for environment in options.environments():
         try:
             with bootstrap.home(environment) as home:
-                prepared = loop.prepare(*home.world(options.repo, options.ref), frozenset(services))
-                show(prepared.plan, home, options.form)
+                world, desired = home.world(options.repo, options.ref)
+                faults.tell(desired)
+                prepared = loop.prepare(world, desired, frozenset(services))
+                show(prepared.plan, home, options.form, desired)
+                codes |= {ending.FAILED} if desired.faults else set()
                 _remember(prepared.plan, home, out)
                 made.append(prepared.plan)
         except errors.ReconcilerError as error:
             codes.add(ending.tell(error))
+            if isinstance(error, errors.SpecError) and options.form == "json":
+                click.echo(json.dumps(faults.unplannable(environment, error.faults), indent=1))
     if codes:
         return ending.FAILED
     return ending.PENDING if detailed_exitcode and any(made) else 0
 
 
-def show(made: Plan, home: Home, form: str) -> None:
-    """Print *made*."""
+def show(made: Plan, home: Home, form: str, desired: Desired) -> None:
+    """Print *made*, with the faults of *desired* where they belong to it."""
     if form == "json":
-        click.echo(json.dumps(document.render(made, home.kinds), indent=1, default=str))
+        told = {"errored": bool(desired.faults), "diagnostics": faults.diagnostics(desired.faults, desired.lost)}
+        click.echo(json.dumps(document.render(made, home.kinds) | told, indent=1, default=str))
     elif form == "markdown":
-        click.echo(markdown.render(made), nl=False)
+        click.echo(faults.fits(markdown.render(made), desired.faults), nl=False)
     else:
         click.echo(text.render(made), nl=False)
         try:

@@ -21,7 +21,7 @@ def validate(options: Common, paths: tuple[str, ...]) -> int:
     environments = options.environments()
     for environment in environments:
         try:
-            bootstrap.load(options.repo, options.ref, environment)
+            faults += bootstrap.load(options.repo, options.ref, environment).faults
         except errors.SpecError as error:
             faults += error.faults
     shown = sorted({fault for fault in faults if not paths or any(fault.origin.path.startswith(path.removeprefix("./")) for path in paths)})

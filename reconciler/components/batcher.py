@@ -37,7 +37,7 @@ class Batcher:
         """The sessions recorded now. A *sweep* knows everything that is pending already and waits for no window."""
         settings, now = desired.environment.sessions, self.clock.monotonic()
         limits = Limits(settings.batch_size, 0.0 if sweep else settings.batch_window.seconds)
-        pending = {component.id: component for component in self.records.unsettled()}
+        pending = {component.id: component for component in target.declared(desired, self.records.unsettled())}
         weigh = _Scale(desired)
         busy = self.records.busy()
         self._waiting = batch.fill(self._waiting, pending.values(), busy=busy, now=now, limits=limits, weigh=weigh)

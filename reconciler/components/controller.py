@@ -12,7 +12,7 @@ from reconciler.components.batcher import Batcher
 from reconciler.components.operator import Operator
 from reconciler.components.ports import Records, SessionRunner
 from reconciler.components.summary import Standing
-from reconciler.components.target import Tip, resolve, targets
+from reconciler.components.target import Tip, declared, resolve, targets
 from reconciler.errors import ProviderError
 from reconciler.model.component import Components
 from reconciler.model.componentstate import ComponentState
@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 ASK_AGAIN = 10.0  # seconds until a branch that could not be read is asked for again
 _SHOWN = 3
-Wishes = tuple[tuple[Components, ...], Mapping[str, Configuration], Mapping[str, Resolved]]
+Wishes = tuple[tuple[Components, ...], Mapping[str, Configuration], Mapping[str, Resolved], bool]
 
 
 @dataclass(slots=True)
@@ -70,13 +70,17 @@ class Controller:
         return resolved
 
     def hand_over(self, desired: Desired, resolved: Mapping[str, Resolved]) -> int:
-        """Write git's wishes to the store where they are new, in one go; how many components changed."""
-        wishes = (desired.components, desired.configurations, resolved)
+        """Write git's wishes to the store where they are new, in one go; how many components changed.
+
+        As long as not all of git's wishes are known, what nothing declares keeps what it was to have.
+        """
+        wishes = (desired.components, desired.configurations, resolved, bool(desired.lost))
         if wishes == self._handed_over:
             return 0
         remembered = self.records.everything()
         wanted = {target.id: state.desire(remembered.get(target.id), target) for target in targets(desired, resolved)}
-        gone = {id: state.forget(component) for id, component in remembered.items() if id not in wanted}
+        left = {} if desired.lost else remembered
+        gone = {id: state.forget(component) for id, component in left.items() if id not in wanted}
         changed = [component for id, component in {**wanted, **gone}.items() if component is not remembered.get(id)]
         if not changed or self.records.commit(changed):
             self._handed_over = wishes
@@ -85,7 +89,7 @@ class Controller:
     def standings(self, desired: Desired) -> tuple[Standing, ...]:
         """How each configuration that somebody shall have stands."""
         names = sorted({one.desired_configuration for one in desired.components if one.desired_configuration})
-        unsettled, live = self.records.unsettled(), self.records.live()
+        unsettled, live = declared(desired, self.records.unsettled()), self.records.live()
         counts = summary.with_settled(summary.count(unsettled), self.records.settled(), names)
         return tuple(self._standing(one, unsettled, [s for s in live if s.configuration == one.configuration]) for one in counts)
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.model.component import Components
+from reconciler.model.componentstate import ComponentState
 from reconciler.model.configuration import Checkout, Configuration, Source
 from reconciler.model.desired import Desired
 from reconciler.model.layer import Resolved, digest, signatures
@@ -66,6 +67,13 @@ def host_entries(desired: Desired, ids: tuple[str, ...]) -> dict[str, HostEntry]
     """Of each of *ids* that is declared."""
     owner = {id: document for document in desired.components for id in ids if id in document.ids}
     return {id: host_entry(owner[id], id) for id in ids if id in owner}
+
+
+def declared(desired: Desired, components: Iterable[ComponentState]) -> tuple[ComponentState, ...]:
+    """Those of *components* that git is known to declare; others are left as they are as long as not all that it declares is known."""
+    if not desired.lost:
+        return tuple(components)
+    return tuple(one for one in components if any(one.id in document.ids for document in desired.components))
 
 
 def resolve(configuration: Configuration, sources: Mapping[str, Source], known: Resolved | None, tip: Tip | None = None) -> Resolved:

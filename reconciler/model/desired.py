@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from reconciler.model.component import Components
     from reconciler.model.configuration import Configuration, Source
     from reconciler.model.environment import Environment
-    from reconciler.model.origin import Revision
+    from reconciler.model.origin import Fault, Revision
     from reconciler.model.resource import Resource
     from reconciler.model.service import Service
 
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 class Desired:
     """The desired state. Services are in the order of their names; Components stay ranges.
 
-    *held* names the services that are left as they are, each with the fault of its document or of one that it depends on; *lost* says
-    why not everything that git declares is known here, "" where it is: then nothing is removed.
+    *held* names the services that are left as they are, each with the fault of its document or of one that it depends on. Those whose
+    own documents are sound are among *services* all the same; those with faults of their own are not. *lost* says why not everything
+    that git declares is known here, "" where it is: then nothing is removed. *faults* are all that was found wrong, in file order.
     """
 
     environment: Environment
@@ -34,6 +35,7 @@ class Desired:
     components: tuple[Components, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)
     lost: str = ""
+    faults: tuple[Fault, ...] = ()
 
     def service(self, name: str) -> Service | None:
         """The service of that name; None where none is declared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -19,11 +19,12 @@ class Origin:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Fault:
-    """One error of a spec, printed as `path:line:column: what. hint`."""
+    """One error of a spec, printed as `path:line:column: what. hint`. *also* is where the other documents begin that it is about."""
 
     origin: Origin
     message: str
     hint: str = ""
+    also: tuple[Origin, ...] = field(default=(), compare=False)
 
     def __str__(self) -> str:
         text = f"{self.origin}: {self.message.removesuffix('.')}"

@@ -354,3 +354,35 @@ def test_old_sessions_are_forgotten_by_the_time_they_ended(stage: Stage) -> None
     stage.restart()
     stage.tick(want)
     assert stage.records.sessions() == ()
+
+
+def test_what_is_not_known_to_be_declared_keeps_what_it_has_and_gets_no_session(stage: Stage) -> None:
+    """n01 is pending, and its document has become invalid: it is neither forgotten nor configured; n02, of a sound one, is."""
+    stage.tips = {}
+    both = wish(components("n01"), components("n02"), layers=_by_branch())
+    stage.tick(both)
+    stage.tips["main"] = commit("a")
+    stage.clock.sleep(60)
+    lost = replace(wish(components("n02"), layers=_by_branch()), lost="the specs have faults")
+    stage.tick(lost)
+    assert [one.members for one in stage.runner.ran] == [("n02",)]
+    assert stage.records.get(["n01"])["n01"].declared
+    stage.finish(lost)
+    assert stage.counts(lost) == ComponentsSummary("compute", 1, 0, 0, 1)
+    assert stage.controller.standings(lost)[0].outcome == Done(), "what is on hold is not waited for"
+    stage.tick(both)
+    assert [one.members for one in stage.runner.ran] == [("n02",), ("n01",)], "once its document is mended it goes on"
+
+
+def test_what_was_kept_is_forgotten_once_all_is_known_again(stage: Stage) -> None:
+    stage.tick(wish(NODES))
+    stage.finish(wish(NODES))
+    fewer = wish(components("n[01-02]"))
+    stage.tick(replace(fewer, lost="the repository is shallow"))
+    assert stage.records.get(["n03"])["n03"].declared
+    stage.tick(fewer)
+    assert not stage.records.get(["n03"])["n03"].declared
+
+
+def _by_branch() -> Configuration:
+    return Configuration(name="compute", layers=(Layer(clone_url="https://git/layer0", playbook="site.yml", branch="main"),))
