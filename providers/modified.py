@@ -1,4 +1,4 @@
-"""When volumes were last modified: one list of all there are, since EBS tells of them by no tag. Its failure leaves just the budget unknown."""
+"""When volumes were last modified, from one list of all there are: EBS tells it by no tag. Its failure leaves just the budget unknown."""
 
 from __future__ import annotations
 
@@ -14,8 +14,6 @@ from reconciler.budget import Modification
 from reconciler.model.observation import Observation
 from reconciler.ports import Cloud, Payload
 from reconciler.resources import marks
-
-HISTORY = "modified"  # the attribute with what `marks.MODIFIED` has to say from the next modification on
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ class Modifications:
         known = budget.history(latest, str(tags.get(marks.MODIFIED, "")))
         if not known:
             return volume
-        attributes = {**volume.attributes, HISTORY: budget.remembered(known)}
+        attributes = {**volume.attributes, budget.HISTORY: budget.remembered(known)}
         return replace(volume, busy=budget.busy(latest, known, self.now), attributes=attributes)
 
 

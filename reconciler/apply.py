@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler import livefields
+from reconciler import budget, livefields
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import FOREIGN, Change
 from reconciler.model.desired import Desired
-from reconciler.model.observation import Observed
+from reconciler.model.observation import Observation, Observed
 from reconciler.model.outcome import Blocked, Done, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Resource
 from reconciler.ports import StackRun
+from reconciler.resources import marks
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,8 @@ def _unit(stack: str, scene: _Scene) -> Unit:
     changes = scene.by_stack[stack]
     mine = tuple(change for change in changes if change.owner == "engine")
     declared = tuple(_declared(stack, scene))
-    foreign = {resource.id: tags for resource in declared if (tags := _foreign(resource, scene.observed))}
+    by_id = {change.id: change for change in mine}
+    foreign = {resource.id: tags for resource in declared if (tags := _foreign(resource, by_id.get(resource.id), scene.observed))}
     run = StackRun(scene.plan.revision, stack, declared, mine, _attributes(scene.observed), foreign)
     after, behind = _before(stack, scene)
     others = scene.working - {stack}
@@ -84,13 +86,20 @@ def _attributes(observed: Observed) -> dict[ResourceId, Mapping[str, str]]:
     return {id: found[0].attributes for id, found in observed.live.items() if len(found) == 1}
 
 
-def _foreign(resource: Resource, observed: Observed) -> dict[str, str]:
+def _foreign(resource: Resource, change: Change | None, observed: Observed) -> dict[str, str]:
     """The tags that others put on it: the engine sets the whole of a thing's tags, and would take them away as it does what is ours."""
     live, declared = observed.one(resource.id), resource.fields.get("tags")
     tags = live.fields.get("tags") if live else None
     if live is None or not isinstance(tags, Mapping) or not isinstance(declared, Mapping):
         return {}
-    return {name: str(value) for name, value in tags.items() if name not in declared and ("tags", name) not in live.owned}
+    kept = {name: str(value) for name, value in tags.items() if name not in declared and ("tags", name) not in live.owned}
+    return kept | _remembered(change, live)
+
+
+def _remembered(change: Change | None, live: Observation) -> dict[str, str]:
+    """What a volume that is about to be modified has to remember for its budget: when it was until now. EBS forgets all but the latest."""
+    modified = change is not None and change.acts and any(one.path[:1] != ("tags",) for one in change.fields)
+    return {marks.MODIFIED: live.attributes[budget.HISTORY]} if modified and budget.HISTORY in live.attributes else {}
 
 
 def _before(stack: str, scene: _Scene) -> tuple[set[str], set[str]]:

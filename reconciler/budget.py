@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 MOST, WINDOW = 4, timedelta(hours=24)  # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVolume.html
+HISTORY = "modified"  # an observation's attribute: what `marks.MODIFIED` has to say from the next modification on
 ENDED = frozenset({"completed", "failed"})
 _FORM = "%Y-%m-%dT%H:%M:%SZ"
 

@@ -38,7 +38,7 @@ class MemoryCloud(Faults):
         self.clock = clock or FixedClock()
         self.late: dict[str, float] = {}
         self._past: list[tuple[float, Ec2, Route53]] = []
-        self.ec2 = Ec2(dict(subnets or {}), dict(instances or {}))
+        self.ec2 = Ec2(dict(subnets or {}), dict(instances or {}), self.clock)
         self.route53 = Route53()
         self._within = threading.RLock()
 

@@ -52,8 +52,8 @@ def _bounded(what: str, value: int, bounds: tuple[int, int]) -> None:
 class Modifications:
     """What volumes went through. *clock* is the account's own; a modification is completed after *takes*, at once unless a test says so."""
 
-    def __init__(self) -> None:
-        self.clock = FixedClock()
+    def __init__(self, clock: FixedClock) -> None:
+        self.clock = clock
         self.takes = timedelta(0)
         self.begun: dict[str, list[Thing]] = {}
 

@@ -11,6 +11,7 @@ from typing import Any
 from providers.memory import disk
 from providers.memory.disk import Modifications
 from providers.memory.refusal import refuse
+from providers.memory.still import FixedClock
 
 Thing = dict[str, Any]
 Tags = Iterable[Mapping[str, str]]
@@ -26,10 +27,10 @@ _COMPARED = {
 class Ec2:
     """One region. *subnets* by zone, *instances* by id with their zones."""
 
-    def __init__(self, subnets: dict[str, str], instances: dict[str, str]) -> None:
+    def __init__(self, subnets: dict[str, str], instances: dict[str, str], clock: FixedClock) -> None:
         self.subnets, self.instances = subnets, instances
         self.volumes: dict[str, Thing] = {}
-        self.modifications = Modifications()
+        self.modifications = Modifications(clock)
         self.interfaces: dict[str, Thing] = {}
         self.addresses: dict[str, Thing] = {}
         self._tokens: dict[str, str] = {}
