@@ -43,7 +43,14 @@ spec:
 
 
 def desired(text: str, path: str = "services.yaml") -> Desired:
-    """What the documents of *text* declare, beside the environment that they may bring themselves."""
+    """What the documents of *text* declare, beside the environment that they may bring themselves. They have no faults."""
+    found = loaded(text, path)
+    assert not found.faults, [str(fault) for fault in found.faults]
+    return found
+
+
+def loaded(text: str, path: str = "services.yaml") -> Desired:
+    """As `desired`, faults and all."""
     texts = {f"specs/lab/{path}": text} if text.strip() else {}
     if "kind: Environment" not in text:
         texts["specs/lab/environment.yaml"] = ENVIRONMENT

@@ -46,7 +46,10 @@ metadata: {{name: lab}}
 spec: {{zones: {list(ZONES)}, dns: {{zone: db.internal}}, aws: {{subnets: {dict(ENVIRONMENT.aws.subnets)}}}}}
 """
     texts = {"specs/lab/environment.yaml": environment.encode(), "specs/lab/services/one.yaml": text.encode()}
-    return load.load(texts, Revision("", "", "lab"), TYPES).services[0]
+    desired = load.load(texts, Revision("", "", "lab"), TYPES)
+    if desired.faults:
+        raise errors.SpecError(desired.faults)
+    return desired.services[0]
 
 
 @functools.cache
