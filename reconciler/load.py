@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from reconciler import documents, holding, membership, reference
+from reconciler import declare, documents, holding, membership, reference
 from reconciler.errors import SpecError
 from reconciler.model import cloneurl
 from reconciler.model.desired import Desired
@@ -130,7 +130,7 @@ def _declared(
 ) -> dict[ResourceId, Resource]:
     """Everything that services without faults declare, and what they share; faults where it does not fit together."""
     sound = holding.sound(commons.of("Service"), holding.blame(commons, faults))
-    resources = {draft.origin: types[draft.noun.type].resources(draft.noun, environment) for draft in sound}
+    resources = {draft.origin: declare.resources(draft.noun, environment, types[draft.noun.type]) for draft in sound}
     common = {resource.id: resource for resource in shared.shared(environment, [draft.noun for draft in sound])}
     clashes = list(_clashes(sound, resources, common))
     if len(sound) == len(commons.of("Service")):

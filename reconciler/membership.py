@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from reconciler import ceding
 from reconciler.documents import Draft, validate
 from reconciler.explain import explain, nearest
 from reconciler.model.origin import Fault
@@ -82,6 +83,8 @@ def _checked(draft: Draft, environment: Environment, type_: ServiceType) -> Iter
         steps = tuple(path.split("."))
         if steps[0] not in draft.faulty:
             yield draft.fault(message, hint, "spec", *steps)
+    if "ignore" not in draft.faulty:
+        yield from ceding.faults(draft, environment, type_)
 
 
 def _named(draft: Draft, environment: Environment, type_: ServiceType, owners: dict[str, Draft]) -> Iterator[Fault]:

@@ -43,9 +43,7 @@ TABLE: dict[str, dict[str, tuple[Fine, str]]] = {
         "snapshots": (_unset, _LATER),
         "restoreFrom": (_unset, _LATER),
         "deletionPolicy": (_only("Retain"), "volumes are retained in this release: leave it out or write Retain"),
-        "protect": (_only(False), _LATER),  # noqa: FBT003
         "movedFrom": (_unset, _LATER),
-        "ignore": (_only([]), _LATER),
         "paused": (_only(False), _LATER),  # noqa: FBT003
         "policy": (_unset, _LATER),
         "windows": (_only([]), _LATER),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
+from reconciler import declare
 from reconciler.kinds import ServiceType
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
@@ -19,7 +20,7 @@ def pin(desired: Desired, observed: Observed, types: Mapping[str, ServiceType]) 
         return desired
     resources = {id: resource for id, resource in desired.resources.items() if resource.stack not in moved}
     for service in moved.values():
-        resources |= {resource.id: resource for resource in types[service.type].resources(service, desired.environment)}
+        resources |= {resource.id: resource for resource in declare.resources(service, desired.environment, types[service.type])}
     services = tuple(moved.get(service.name, service) for service in desired.services)
     return replace(desired, services=services, resources=resources)
 

@@ -49,6 +49,7 @@ class Program:
                 depends_on=[made[need] for need in sorted(resource.needs) if need in made],
                 import_=adopted.get(id),
                 retain_on_delete=removal.of(id) == "retain",
+                protect=resource.protected,
             )
             fields = self._filled(resource.fields, outputs)
             if id in self.run.foreign:

@@ -1,12 +1,13 @@
 """Desired and observed → changes. Pure: no clock, no I/O, no logging. What is unread is held, what is ambiguous refused.
 
 `declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
-fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold.
+fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold,
+`protect` what must not go.
 """
 
 from __future__ import annotations
 
-from reconciler.diff import behind
+from reconciler.diff import behind, protect
 from reconciler.diff.context import Context, Known, Scene
 from reconciler.diff.declared import declared
 from reconciler.diff.undeclared import gone, left
@@ -21,7 +22,7 @@ def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change
     scene = Scene(desired, observed, context)
     selected = (one for one in desired.resources.values() if context.selects(one.stack) or one.stack == SHARED)  # which every service needs
     changes = (*(declared(resource, scene) for resource in selected), *gone(scene), *left(scene))
-    return behind.wait(changes)
+    return protect.refuse(behind.wait(changes), protect.stacks(observed))
 
 
 __all__ = ["Context", "Known", "diff"]

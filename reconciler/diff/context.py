@@ -18,14 +18,13 @@ _NOTHING: frozenset[ResourceId] = frozenset()
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """The kinds, the engine's own record with what it protects, and when things were last declared."""
+    """The kinds, the engine's own record, and when things were last declared."""
 
     kinds: Mapping[str, Kind]
     engine: Known | None = None  # None: could not be read, so nothing is called unknown to it
     gone_since: Mapping[ResourceId, str] = field(default_factory=dict)
     only: frozenset[str] = frozenset()  # services; empty means all
     stopped: frozenset[str] = frozenset()  # services whose members do not run
-    protected: frozenset[ResourceId] = frozenset()  # what the engine would not let go of
 
     def selects(self, stack: str) -> bool:
         return not self.only or stack in self.only
@@ -64,13 +63,3 @@ class Scene:
         if self.desired.lost:
             return self.desired.lost
         return next((f"{service} is on hold: {why}" for service, why in sorted(self.desired.held.items())), "")
-
-    @cached_property
-    def guarded(self) -> frozenset[str]:
-        """The stacks of which anything live remembers that it is protected: records carry no tags, so they go by their service."""
-        live = {one.stack for found in self.observed.live.values() for one in found if one.protected}
-        recorded = {stack for stack, ids in (self.context.engine or {}).items() if ids & self.context.protected}
-        return frozenset(live | recorded)
-
-    def protected(self, id: ResourceId, stack: str) -> bool:
-        return stack in self.guarded or id in self.context.protected or any(one.protected for one in self.found(id))

@@ -8,7 +8,7 @@ from dataclasses import replace
 from reconciler import compare
 from reconciler.diff import impact, judge
 from reconciler.diff.context import Scene
-from reconciler.diff.verdict import LIFT, say
+from reconciler.diff.verdict import say
 from reconciler.model.address import ResourceId
 from reconciler.model.change import FOREIGN, Change, FieldChange
 from reconciler.model.resource import Resource
@@ -22,7 +22,7 @@ def declared(resource: Resource, scene: Scene) -> Change:
     for rule in _RULES:
         if change := rule(resource, scene):
             return change
-    return _guarded(_compared(resource, scene), scene)
+    return _compared(resource, scene)
 
 
 def _held(resource: Resource, scene: Scene) -> Change | None:
@@ -74,8 +74,7 @@ def _changes_hands(resource: Resource, scene: Scene) -> Change | None:
     if resource.owner != "members" or resource.id not in scene.context.recorded(resource.stack):
         return None
     reason = "it follows its Pod from now on: the engine's goes, the members' comes"
-    change = say(resource, "replace", reason, scene.found(resource.id))
-    return _guarded(replace(change, owner="engine"), scene)
+    return replace(say(resource, "replace", reason, scene.found(resource.id)), owner="engine")
 
 
 def _of_others(resource: Resource, scene: Scene) -> Change | None:
@@ -93,17 +92,10 @@ def _compared(resource: Resource, scene: Scene) -> Change:
     fields = compare.differences(resource, live[0], scene.policed(resource), scene.observed)
     action, reason = judge.judge(resource, fields, scene)
     if action == "update" and (busy := judge.busy(resource, fields, live[0], scene)):
-        return replace(say(resource, "hold", busy, live, fields), stands=True)
+        return replace(say(resource, "hold", busy, live, fields), stands=resource.id.kind != "kubernetes")
     if action in {"keep", "update"} and scene.context.unknown_to_engine(resource):
         action, reason = "adopt", "live with our marks, unknown to the engine"
     return replace(say(resource, action, reason, live, fields), impact=impact.impact(resource, fields))
-
-
-def _guarded(change: Change, scene: Scene) -> Change:
-    """*change*, refused where it would do away with something that is protected."""
-    if change.action != "replace" or not scene.protected(change.id, change.stack):
-        return change
-    return replace(change, action="refuse", reason=f"it is protected, and this would replace it: {change.reason}; {LIFT}", impact="")
 
 
 def _referred(value: Value) -> Iterator[ResourceId]:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 from reconciler import removal
 from reconciler.diff.context import Context, Scene
-from reconciler.diff.verdict import LIFT
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change, FieldChange
 from reconciler.model.observation import Observation
@@ -34,8 +33,12 @@ def left(scene: Scene) -> Iterator[Change]:
 
 
 def _forgotten(id: ResourceId, live: Observation, context: Context) -> bool:
-    """Kept on purpose and known to nobody any more. A run that died between the two leaves what is kept, and still to be forgotten."""
-    return bool(live.retained) and id not in context.recorded(live.stack)
+    """Kept on purpose and known to nobody any more. A run that died between the two leaves what is kept, and still to be forgotten.
+
+    A volume says so itself; a zone or a namespace is kept in any case, and serves the next that declares it.
+    """
+    kept = bool(live.retained) or (id.kind != "volume" and removal.of(id) == "retain")
+    return kept and id not in context.recorded(live.stack)
 
 
 def _removed(id: ResourceId, live: Observation, scene: Scene) -> Change:
@@ -48,8 +51,6 @@ def _removed(id: ResourceId, live: Observation, scene: Scene) -> Change:
         return replace(change, reason=f"no longer declared, but {scene.unpruned}; nothing is removed meanwhile")
     since = scene.context.gone_since.get(id, "")
     reason = f"no longer declared since {since}" if since else "no longer declared"
-    if scene.protected(id, live.stack):
-        return replace(change, action="refuse", reason=f"{reason}, but it is protected; {LIFT}")
     return _taken(replace(change, reason=reason), live, scene.context)
 
 

@@ -8,8 +8,6 @@ from reconciler.model.change import Action, Change, FieldChange
 from reconciler.model.observation import Observation
 from reconciler.model.resource import Resource
 
-LIFT = "to lift that, apply a commit with `protect: false` of its service first; the next may remove it"
-
 
 def say(resource: Resource, action: Action, reason: str, live: Sequence[Observation] = (), fields: tuple[FieldChange, ...] = ()) -> Change:
     """*action* on *resource* (on what is *live* of it), by whom and after what the resource itself says."""
