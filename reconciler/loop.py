@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import apply, errors, pin
+from reconciler import apply, baseline, errors, pin
 from reconciler import plan as planning
 from reconciler.diff import Context, diff
 from reconciler.model.address import ResourceId
@@ -48,7 +48,7 @@ class Options:
 def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) -> Prepared:
     """The plan of *desired* against what is live; *only* narrows it to some services."""
     observed = world.observe()
-    desired = pin.pin(desired, observed, world.types)
+    desired = baseline.fill(pin.pin(desired, observed, world.types), observed)
     revision = desired.revision
     known = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)

@@ -90,9 +90,12 @@ class Connection(http.server.BaseHTTPRequestHandler):
         if answer is None:
             self.close_connection = True
             return
-        self.send_response(answer.status)
+        self.send_response_only(answer.status)
+        self.send_header("Server", self.version_string())
+        if not any(name.lower() == "date" for name, _ in answer.headers):
+            self.send_header("Date", self.date_time_string())
         for name, value in answer.headers:
-            if name.lower() not in {"content-length", "connection", "date", "server"}:
+            if name.lower() not in {"content-length", "connection", "server"}:
                 self.send_header(name, value)
         self.send_header("Content-Length", str(len(answer.body)))
         self.send_header("Connection", "close" if self.close_connection else "keep-alive")

@@ -8,6 +8,9 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import nullcontext
+from dataclasses import replace
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -57,7 +60,7 @@ class Front:
         except _CutShortError as cut:
             answer = cut.answer
         self.calls.add(call, started, _outcome(answer))
-        return answer
+        return _dated(answer, self.world.now()) if answer else None
 
     def _answer(self, request: Request, call: Call, environ: dict[str, Any]) -> Answer:
         refused = self._refuse(request, call)
@@ -130,6 +133,12 @@ def _error(fault: Fault, call: Call) -> Answer:
     code = fault.code or ("InternalError" if call.service == "ec2" else "InternalFailure")
     status = fault.status or (400 if fault.code else 500)
     return refusal.answer(call.service, status, code, fault.message or "A fault that was ordered.")
+
+
+def _dated(answer: Answer, now: datetime) -> Answer:
+    """*answer* with the account's own time, by which its limits go."""
+    kept = tuple((name, value) for name, value in answer.headers if name.lower() != "date")
+    return replace(answer, headers=(*kept, ("Date", format_datetime(now.replace(tzinfo=UTC), usegmt=True))))
 
 
 def _outcome(answer: Answer | None) -> tuple[int, str, str]:

@@ -19,7 +19,7 @@ BUCKETS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Seconds that a change takes, the quota of Elastic IP addresses, the throttle's buckets."""
+    """Seconds that a change takes and that the account's clock is *ahead*, the quota of Elastic IP addresses, the throttle's buckets."""
 
     creating: float = 0.3
     deleting: float = 0.3
@@ -28,6 +28,7 @@ class Settings:
     modifying: float = 0.4
     optimizing: float = 0.6
     insync: float = 0.5
+    ahead: float = 0.0
     addresses: int = 5
     throttle: bool = True
     buckets: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(BUCKETS))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from datetime import datetime, timedelta
 from typing import Any
+
+from moto.core.utils import utcnow
 
 from lab.aws.events import Events
 from lab.aws.later import Later
@@ -26,3 +29,7 @@ class World:
         """Associations of Elastic IP addresses that were undone; undoing one again is no error."""
         self.changes: dict[str, tuple[Any, float]] = {}
         """Route 53 change → when it was submitted, the moment (monotonic) it is in sync."""
+
+    def now(self) -> datetime:
+        """The account's own time, in UTC without saying so, as moto has it; a test sets it ahead for what would take a day."""
+        return utcnow() + timedelta(seconds=self.settings.ahead)

@@ -119,23 +119,26 @@ def read(account: Account, id_: str, known: Values) -> Values | None:  # noqa: A
 
 
 def update(account: Account, id_: str, olds: Values, news: Values, seconds: float) -> None:
-    """Modify what changed and wait until EC2 lets the new size be used; then the tags."""
+    """The tags first, as the provider's interceptor does; then one modification, until EC2 lets the new size be used.
+
+    With another type that takes IOPS the provider asks for those of the state where the program says none: the old type's.
+    """
+    aws_tags.change(account.client, id_, olds.get("tagsAll") or {}, news.get("tagsAll") or {})
     changed = {name for name in ("size", "iops", "throughput", "type") if news.get(name) is not None and news[name] != olds.get(name)}
     if changed:
         kind = news.get("type") or olds.get("type")
-        gp3 = kind == "gp3"
-        iops = news.get("iops") if "iops" in changed or ("type" in changed and kind in {"io1", "io2", "gp3"}) else None
-        throughput = (news.get("throughput") or (olds.get("throughput") if olds.get("type") == kind else None)) if gp3 else None
+        known = {name: news.get(name) or olds.get(name) for name in ("iops", "throughput")}
+        iops = known["iops"] if "iops" in changed or ("type" in changed and kind in {"io1", "io2", "gp3"}) else None
+        throughput = known["throughput"] if kind == "gp3" else None
         account.client.ec2(
             "ModifyVolume",
             VolumeId=id_,
-            Iops=iops,
+            Iops=iops or None,
             Size=news.get("size") if "size" in changed else None,
-            Throughput=throughput,
+            Throughput=throughput or None,
             VolumeType=kind if "type" in changed else None,
         )
         account.client.patience.until(lambda: _modified(account, id_), seconds, f"modification of {id_} to become 'optimizing'")
-    aws_tags.change(account.client, id_, olds.get("tagsAll") or {}, news.get("tagsAll") or {})
 
 
 def delete(account: Account, id_: str, olds: Values, seconds: float) -> None:

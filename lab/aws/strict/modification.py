@@ -7,7 +7,6 @@ from functools import partial
 from typing import Any, cast
 
 from moto.core.responses import ActionResult
-from moto.core.utils import utcnow
 from moto.ec2.exceptions import EC2ClientError
 from moto.ec2.responses.elastic_block_store import ElasticBlockStore
 from moto.ec2.utils import generic_filter
@@ -23,7 +22,7 @@ A_DAY, IN_A_DAY = timedelta(hours=24), 4
 class Modification:
     """One change of a volume from one shape to another; attributes are named as moto's serializer looks them up."""
 
-    def __init__(self, volume: Volume, target: Shape) -> None:
+    def __init__(self, volume: Volume, target: Shape, began: datetime) -> None:
         self.serial = pages.serial()
         self.volume_id = volume.id
         self.original_volume_type, self.target_volume_type = volume.volume_type, target.type
@@ -32,7 +31,7 @@ class Modification:
         self.original_throughput, self.target_throughput = volume.throughput, target.throughput
         self.modification_state = "modifying"
         self.progress = 0
-        self.start_time: datetime = utcnow()
+        self.start_time = began
         self.end_time: datetime | None = None
 
     def get_filter_value(self, name: str) -> Any:
@@ -47,8 +46,8 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
         self.error_on_dryrun()
         volume = cast("Volume", self.ec2_backend.get_volume(self._get_param("VolumeId")))
         target = self._target_shape(volume)
-        _check(volume, target)
-        modification = Modification(volume, target)
+        _check(volume, target, self.world.now())
+        modification = Modification(volume, target, self.world.now())
         volume.modifications.append(cast("Any", modification))
         self.world.later.add(self.world.settings.modifying, partial(self._optimize_volume, volume, modification))
         return ActionResult({"VolumeModification": modification})
@@ -66,7 +65,10 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
         volume.volume_type, volume.size = modification.target_volume_type, modification.target_size
         volume.iops, volume.throughput = modification.target_iops, modification.target_throughput
         modification.modification_state, modification.progress = "optimizing", 50
-        self.world.later.add(self.world.settings.optimizing, partial(_complete, modification))
+        self.world.later.add(self.world.settings.optimizing, partial(self._complete, modification))
+
+    def _complete(self, modification: Modification) -> None:
+        modification.modification_state, modification.progress, modification.end_time = "completed", 100, self.world.now()
 
     def describe_volumes_modifications(self) -> ActionResult:
         wanted, size = self._get_param("VolumeIds", []), pages.size(self._get_param("MaxResults"), capped=True)
@@ -79,11 +81,7 @@ class VolumeModifications(StrictBase, ElasticBlockStore):
         return ActionResult({"VolumesModifications": page, "NextToken": token})
 
 
-def _complete(modification: Modification) -> None:
-    modification.modification_state, modification.progress, modification.end_time = "completed", 100, utcnow()
-
-
-def _check(volume: Volume, target: Shape) -> None:
+def _check(volume: Volume, target: Shape, now: datetime) -> None:
     past = cast("list[Modification]", volume.modifications)
     if volume.passing:
         raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is '{volume.passing}'; it must be 'available' or 'in-use'.")
@@ -94,7 +92,7 @@ def _check(volume: Volume, target: Shape) -> None:
         )
     if target.size < volume.size:
         raise EC2ClientError("InvalidParameterValue", "New size cannot be smaller than existing size")
-    recent = [each for each in past if each.start_time > utcnow() - A_DAY]
+    recent = [each for each in past if each.start_time > now - A_DAY]
     if len(recent) >= IN_A_DAY:
         again = recent[-IN_A_DAY].start_time + A_DAY
         message = (
