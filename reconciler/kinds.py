@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
@@ -18,6 +18,7 @@ from reconciler.model.value import Fields, Value
 from reconciler.ports import Cloud, Cluster, Payload
 
 Effect = Literal["update", "replace", "refuse"]
+ListKey: TypeAlias = str | tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,8 @@ class FieldPolicy:
 
     *canonical* maps both sides to what is compared (a quantity to its number, a name to lower case). *effect* is asked with (before, after)
     and may refuse with *why*, a sentence such as "a volume cannot shrink". *sensitive* values are never shown. *spends* says that changing
-    it needs what the thing has little of, such as EBS's modifications a day: not while its observation is `busy`.
+    it needs what the thing has little of, such as EBS's modifications a day: not while its observation is `busy`. *whole* says that a
+    mapping is one value. *default* is what the API fills in where nothing is declared, given what stands beside it.
     """
 
     canonical: Callable[[Value], Value] | None = None
@@ -34,6 +36,8 @@ class FieldPolicy:
     why: str = ""
     sensitive: bool = False
     spends: bool = False
+    whole: bool = False
+    default: Callable[[Fields], Value] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +80,11 @@ class Kind(Protocol):
         """How the field at *path* (list items left out) is compared."""
         ...
 
-    def list_key(self, resource: Resource, path: tuple[str, ...]) -> str:
-        """The key by which the items of the list at *path* are matched; "" where the list is one value, "=" where it is a set."""
+    def list_key(self, resource: Resource, path: tuple[str, ...]) -> ListKey:
+        """How the list at *path* compares: "" as one value, "=" as a set that is one value.
+
+        One that others may add to merges item by item: by the fields that a tuple names, by the items' own values where it is empty.
+        """
         ...
 
     def terraform_type(self, resource_name: str) -> str:
@@ -149,4 +156,17 @@ def kinds(package: str = "providers.kinds") -> dict[str, Kind]:
     return {module.KIND.name: module.KIND for module in discover(package).values()}
 
 
-__all__ = ["Check", "Fields", "Kind", "MemberPlan", "NoOptions", "Reading", "ServiceType", "Sources", "discover", "kinds", "service_types"]
+__all__ = [
+    "Check",
+    "Fields",
+    "Kind",
+    "ListKey",
+    "MemberPlan",
+    "NoOptions",
+    "Reading",
+    "ServiceType",
+    "Sources",
+    "discover",
+    "kinds",
+    "service_types",
+]

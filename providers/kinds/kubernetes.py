@@ -12,7 +12,7 @@ from typing import Any
 
 from providers import manifest
 from reconciler import managed
-from reconciler.kinds import FieldPolicy, Kind, Reading, Sources
+from reconciler.kinds import FieldPolicy, Kind, ListKey, Reading, Sources
 from reconciler.model import address
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
@@ -66,7 +66,7 @@ class _Kubernetes:
     def policy(self, resource: Resource, path: tuple[str, ...]) -> FieldPolicy:
         return manifest.policy(resource.fields, path)
 
-    def list_key(self, resource: Resource, path: tuple[str, ...]) -> str:
+    def list_key(self, resource: Resource, path: tuple[str, ...]) -> ListKey:
         return manifest.list_key(resource.fields, path)
 
     def terraform_type(self, resource_name: str) -> str:

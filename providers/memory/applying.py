@@ -9,6 +9,7 @@ from typing import Any
 from providers import manifest
 
 _UNOWNED = frozenset({("apiVersion",), ("kind",), ("metadata", "name"), ("metadata", "namespace")})
+_USUAL = {"protocol": "TCP"}
 
 
 def applied(live: Mapping[str, Any], body: Mapping[str, Any], manager: str) -> dict[str, Any]:
@@ -31,23 +32,30 @@ def _fields(body: Mapping[str, Any], value: Any, path: tuple[str, ...]) -> dict[
     if isinstance(value, Mapping):
         below = {f"f:{name}": _fields(body, item, (*path, name)) for name, item in value.items() if (*path, name) not in _UNOWNED}
         return {".": {}, **below} if path and below else below
-    key = manifest.list_key(body, path) if _is_list(value) else ""
-    if key in {"", "="}:
+    keys = manifest.list_key(body, path) if _is_list(value) else ""
+    if not isinstance(keys, tuple):
         return {}
-    return {f"k:{json.dumps({key: item[key]})}": {".": {}, **_fields(body, item, path)} for item in value}
+    return {_spelt(item, keys): {".": {}, **_fields(body, item, path)} for item in value}
+
+
+def _spelt(item: Any, keys: tuple[str, ...]) -> str:
+    """The step to *item* as `fieldsV1` spells it."""
+    if not keys:
+        return f"v:{json.dumps(item)}"
+    return f"k:{json.dumps({key: item.get(key, _USUAL.get(key)) for key in keys})}"
 
 
 def _merged(live: Any, body: Mapping[str, Any], value: Any, path: tuple[str, ...]) -> Any:
     if isinstance(value, Mapping):
         held = live if isinstance(live, Mapping) else {}
         return {**held, **{name: _merged(held.get(name), body, item, (*path, name)) for name, item in value.items()}}
-    key = manifest.list_key(body, path) if _is_list(value) else ""
-    if key in {"", "="}:
+    keys = manifest.list_key(body, path) if _is_list(value) else ""
+    if not isinstance(keys, tuple):
         return value
-    known = {item[key]: item for item in live} if _is_list(live) else {}
-    mine = [_merged(known.get(item[key]), body, item, path) for item in value]
-    named = {item[key] for item in value}
-    return mine + [item for item in known.values() if item[key] not in named]
+    known = {_spelt(item, keys): item for item in live} if _is_list(live) else {}
+    mine = [_merged(known.get(_spelt(item, keys)), body, item, path) for item in value]
+    named = {_spelt(item, keys) for item in value}
+    return mine + [item for name, item in known.items() if name not in named]
 
 
 def _without(live: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Any:
@@ -65,14 +73,18 @@ def _without(live: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> 
 
 
 def _item(item: Any, before: Mapping[str, Any], after: Mapping[str, Any]) -> Any:
-    owner = next((key for key in before if key.startswith("k:") and _named(item, json.loads(key[2:]))), None)
+    owner = next((key for key in before if _names(key, item)), None)
     if owner is None:
         return item
     return _without(item, before[owner], after[owner]) if owner in after else None
 
 
-def _named(item: Any, key: Mapping[str, Any]) -> bool:
-    return isinstance(item, Mapping) and all(item.get(name) == value for name, value in key.items())
+def _names(step: str, item: Any) -> bool:
+    form, _, text = step.partition(":")
+    if form == "v":
+        return bool(json.loads(text) == item)
+    keys = json.loads(text) if form == "k" and isinstance(item, Mapping) else None
+    return keys is not None and all(item.get(name, _USUAL.get(name)) == value for name, value in keys.items())
 
 
 def _is_list(value: Any) -> bool:

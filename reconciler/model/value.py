@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -31,6 +31,12 @@ class Item:
     """The step of a path that picks a list's item by its key: a container's name, a mount's path."""
 
     key: str
+
+
+def item(keys: Iterable[object]) -> Item:
+    """The step to the item whose keys have these values. The protocol of a port is left out where it is the usual one."""
+    first, *others = keys
+    return Item("/".join([str(first), *(str(other) for other in others if other not in (None, "TCP"))]))
 
 
 Path: TypeAlias = tuple[str | int | Item, ...]

@@ -259,7 +259,7 @@ POLICY: dict[str, Any] = {
         (CONFIG, "data.empty", "full", "update"),
         (FROZEN, "data.empty", "full", "replace"),
         (POLICY, "spec.ingress.0.ports.0.port", 6380, "update"),
-        (POLICY, "spec.policyTypes", ["Egress", "Ingress"], "keep"),
+        (POLICY, "spec.policyTypes", ["Egress", "Ingress"], "update"),
     ],
 )
 def test_each_kind_changes_as_its_server_lets_it(manifest: dict[str, Any], path: str, value: Any, action: str) -> None:
@@ -273,12 +273,13 @@ def test_protocols_that_the_server_fills_in_are_no_difference() -> None:
     assert judged(SERVICE, changed(live(SERVICE), "spec.ports.0.protocol", "TCP")).action == "keep"
 
 
-def test_a_number_with_two_protocols_is_no_key() -> None:
+def test_a_number_with_two_protocols_is_two_ports() -> None:
     two = [{"name": "dns", "port": 53, "protocol": "UDP"}, {"name": "dns-tcp", "port": 53, "protocol": "TCP"}]
     dns = changed(SERVICE, "spec.ports", two)
-    assert KIND.list_key(resource(SERVICE), ("spec", "ports")) == "port"
-    assert KIND.list_key(resource(dns), ("spec", "ports")) == ""
+    assert KIND.list_key(resource(SERVICE), ("spec", "ports")) == ("port", "protocol")
     assert judged(dns, live(dns)).action == "keep"
+    change = judged(changed(dns, "spec.ports.0.targetPort", 5353), live(dns))
+    assert [spell(field.path) for field in change.fields] == ["spec.ports[53/UDP].targetPort"]
 
 
 def test_false_that_means_something_is_told_from_nothing() -> None:
@@ -341,14 +342,27 @@ def test_ownership_is_read_from_our_engines_managers_only() -> None:
     }
     redis = ("spec", "template", "spec", "containers", Item("redis"))
     assert owned(metadata) == {
+        ("metadata",),
+        ("metadata", "labels"),
         ("metadata", "labels", "app"),
         ("metadata", "finalizers"),
         ("metadata", "finalizers", Item("a/b")),
+        ("spec", "template"),
+        ("spec", "template", "spec"),
+        redis[:-1],
         redis,
-        (*redis, "name"),
+        (*redis, "ports"),
         (*redis, "ports", Item("6379")),
-        (*redis, "ports", Item("6379"), "containerPort"),
     }
+
+
+def test_what_others_own_too_is_not_ours_alone() -> None:
+    labels, theirs = {"f:metadata": {"f:labels": {"f:a": {}, "f:b": {}}}}, {"f:metadata": {"f:labels": {"f:b": {}}}}
+    entries = [managed("pulumi-kubernetes-1", labels), managed("kubectl", theirs), managed("pulumi-kubernetes-1", {}, operation="Update")]
+    assert owned({"managedFields": entries}) == {("metadata", "labels", "a")}
+    other = managed("pulumi-kubernetes-2", {"f:metadata": {"f:labels": {"f:c": {}}}})
+    annotations = {"pulumi.com/patchFieldManager": "pulumi-kubernetes-2"}
+    assert owned({"managedFields": [*entries, other], "annotations": annotations}) == {("metadata", "labels", "c")}
 
 
 def test_objects_of_one_shape_share_one_set_of_paths() -> None:
