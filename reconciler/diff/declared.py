@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from reconciler import compare
-from reconciler.diff import impact, judge
+from reconciler import compare, livefields
+from reconciler.diff import impact, judge, left
 from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
 from reconciler.model.address import ResourceId
@@ -89,12 +89,19 @@ _RULES: tuple[Rule, ...] = (_held, _unread, _refers_to_unread, _ambiguous, _miss
 
 def _compared(resource: Resource, scene: Scene) -> Change:
     live = scene.found(resource.id)
-    fields = compare.differences(resource, live[0], scene.policed(resource), scene.observed)
+    settled = livefields.ceded(resource, live[0])
+    fields = compare.differences(settled, live[0], scene.policed(resource), scene.observed)
+    change = replace(_judged(settled, fields, scene), left=left.left(resource, live[0], scene) if resource.ceded else ())
+    if change.action in {"keep", "update"} and scene.context.unknown_to_engine(resource):
+        return replace(change, action="adopt", reason="live with our marks, unknown to the engine")
+    return change
+
+
+def _judged(resource: Resource, fields: tuple[FieldChange, ...], scene: Scene) -> Change:
+    live = scene.found(resource.id)
     action, reason = judge.judge(resource, fields, scene)
     if action == "update" and (busy := judge.busy(resource, fields, live[0], scene)):
         return replace(say(resource, "hold", busy, live, fields), stands=resource.id.kind != "kubernetes")
-    if action in {"keep", "update"} and scene.context.unknown_to_engine(resource):
-        action, reason = "adopt", "live with our marks, unknown to the engine"
     return replace(say(resource, action, reason, live, fields), impact=impact.impact(resource, fields))
 
 

@@ -28,10 +28,23 @@ class FieldChange:
 
 
 @dataclass(frozen=True, slots=True)
+class Left:
+    """A declared field that is left to others for *reason*: what is live, what is declared, and whether these say something else."""
+
+    path: Path
+    reason: str
+    live: Value
+    declared: Value
+    differs: bool
+    secret: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What would happen to one resource. *stack* is who runs it; *live_id* what it happens to; *needs* what has to be done before it.
 
-    A hold that *stands* stops nothing else of its stack: what is live stands in for what is declared.
+    A hold that *stands* stops nothing else of its stack: what is live stands in for what is declared. *left* are the fields that are
+    none of it, since others own them.
     """
 
     id: ResourceId
@@ -44,6 +57,7 @@ class Change:
     live_id: str = ""
     needs: frozenset[ResourceId] = frozenset()
     stands: bool = False
+    left: tuple[Left, ...] = ()
 
     @property
     def acts(self) -> bool:

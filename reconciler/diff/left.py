@@ -1,0 +1,31 @@
+"""The fields that a resource leaves to others, for people to see what a plan passes over."""
+
+from __future__ import annotations
+
+from reconciler import compare, fieldpath
+from reconciler.diff.context import Scene
+from reconciler.fieldpath import ABSENT, Found
+from reconciler.model.change import Left
+from reconciler.model.observation import Observation
+from reconciler.model.resource import Resource
+from reconciler.model.value import Value
+
+
+def left(resource: Resource, live: Observation, scene: Scene) -> tuple[Left, ...]:
+    """Each ceded field of *resource* that is declared or live."""
+    kind = scene.policed(resource)
+    differing = [one.path for one in compare.differences(resource, live, kind, scene.observed)]
+    found = []
+    for ceded in resource.ceded:
+        path = ceded.path
+        theirs, ours = fieldpath.reach(live.fields, path), fieldpath.reach(resource.fields, path)
+        if theirs is ABSENT and ours is ABSENT:
+            continue
+        differs = any(one[: len(path)] == path or path[: len(one)] == one for one in differing)
+        secret = kind.policy(resource, compare.names(path)).sensitive
+        found.append(Left(path, ceded.reason, _value(theirs), compare.resolve(_value(ours), scene.observed), differs, secret))
+    return tuple(found)
+
+
+def _value(found: Found) -> Value:
+    return None if found is ABSENT else found  # type: ignore[return-value]
