@@ -86,7 +86,7 @@ def switches(aws_endpoint: str) -> Iterator[Switches]:
     found.forget_calls()
     yield found
     found.lift()
-    found.set(**QUICK, throttle=False, addresses=1000)
+    found.set(**QUICK, throttle=False, addresses=1000, ahead=0)
 
 
 @pytest.fixture
