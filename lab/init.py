@@ -92,6 +92,7 @@ def _prepare(directory: Path, api_port: int) -> None:
     planned = nodes.planned()
     kubelets = authority.serve("system:node:lab", [node.address for node in planned], [node.name for node in planned])
     pki.write_signed(folder, "kubelet-server", kubelets)
+    control_plane.write_audit_policy(directory)
     access.write_kubeconfigs(authority, directory / "kube", f"https://127.0.0.1:{api_port}")
 
 

@@ -4,14 +4,23 @@ from __future__ import annotations
 
 import pytest
 
+TESTING = "refusals-are-tested"  # how clients call themselves whose refusals are meant
+LAST = pytest.mark.last
 SEED = 20261122
-KILLS = 4
+KILLS = 20
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("reconciler")
     group.addoption("--seed", type=int, default=SEED, metavar="N", help=f"generate the end-to-end world from N (default {SEED})")
-    group.addoption("--kills", type=int, default=KILLS, metavar="N", help=f"kill the reconciler N times (default {KILLS})")
+    group.addoption("--kills", type=int, default=KILLS, metavar="N", help=f"kill the reconciler at N random moments (default {KILLS})")
+    group.addoption("--boundary", type=int, default=None, metavar="K", help="of the kills at boundaries, only the one at effect K")
+    group.addoption("--kill", type=int, default=None, metavar="I", help="of the kills at random moments, only the I-th (from 0)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that judge the whole run come at its end."""
+    items.sort(key=lambda item: item.get_closest_marker("last") is not None)
 
 
 def pytest_report_header(config: pytest.Config) -> str:
@@ -22,6 +31,20 @@ def pytest_report_header(config: pytest.Config) -> str:
 def seed(pytestconfig: pytest.Config) -> int:
     """What the end-to-end world is generated from."""
     chosen: int = pytestconfig.getoption("--seed")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def boundary(pytestconfig: pytest.Config) -> int | None:
+    """The one boundary to kill at; None for all."""
+    chosen: int | None = pytestconfig.getoption("--boundary")
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def only_kill(pytestconfig: pytest.Config) -> int | None:
+    """The one random kill to carry out; None for all."""
+    chosen: int | None = pytestconfig.getoption("--kill")
     return chosen
 
 

@@ -7,6 +7,7 @@ import re
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,7 +27,10 @@ KEPT = 100_000
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One call: *writes* when its action may change something, *paged* when it asks for a part (a page, a filter, ids)."""
+    """One call: *writes* when its action may change something, *paged* when it asks for a part (a page, a filter, ids).
+
+    *agent* is what the client calls itself.
+    """
 
     service: str
     action: str
@@ -35,6 +39,7 @@ class Call:
     writes: bool
     paged: bool
     body: str
+    agent: str = ""
 
 
 def identify(request: Request, environ: dict[str, Any]) -> Call:
@@ -43,8 +48,9 @@ def identify(request: Request, environ: dict[str, Any]) -> Call:
     service, key = (signed["service"], signed["key"]) if signed else ("", "")
     body = request.body.decode("utf-8", "replace")
     form = parse_qs(body, keep_blank_values=True) if service != "route53" else {}
+    agent = request.headers.get("User-Agent", "")
     action = _routed(environ) if service == "route53" else form.get("Action", [""])[0]
-    return Call(service, action, _user(key), key, not READS.match(action), any(PAGED.match(name) for name in form), body)
+    return Call(service, action, _user(key), key, not READS.match(action), any(PAGED.match(name) for name in form), body, agent)
 
 
 def _routed(environ: dict[str, Any]) -> str:
@@ -82,9 +88,10 @@ class Entry:
 
 
 class CallLog:
-    """All calls since the last reset, the last hundred thousand of them in full."""
+    """All calls since the last reset, the last hundred thousand of them in full; *told* hears of each one as well."""
 
-    def __init__(self) -> None:
+    def __init__(self, told: Callable[[Call, str], None] = lambda _call, _code: None) -> None:
+        self._told = told
         self._lock = threading.Lock()
         self._number = itertools.count(1)
         self.reset()
@@ -98,6 +105,7 @@ class CallLog:
         """Put *call* down, which began at *started* and ended with a status, an error code and a request id."""
         status, code, request_id = outcome
         with self._lock:
+            self._told(call, code)
             entry = Entry(
                 id=next(self._number),
                 at=started,

@@ -11,17 +11,21 @@ import threading
 from pathlib import Path
 
 from lab.aws import moto_app
+from lab.aws.calls import CallLog
 from lab.aws.control import Control
 from lab.aws.exchange import Server
 from lab.aws.front import Front
+from lab.aws.record import FILE, Record
 from lab.aws.settings import Settings
 from lab.aws.world import World
 
 
-def make(settings: Settings, address: tuple[str, int]) -> Server:
-    """A server bound to *address*, not yet serving."""
+def make(settings: Settings, address: tuple[str, int], told: Path | None = None) -> Server:
+    """A server bound to *address*, not yet serving. Which role asks for what is written to the file *told*."""
     world = World(settings)
     front = Front(world, moto_app.make(world))
+    if told:
+        front.calls = CallLog(Record(told).see)
     world.later.start()
     return Server(address, Control(front))
 
@@ -38,7 +42,6 @@ def _arguments() -> argparse.Namespace:
 def _publish(directory: Path, server: Server) -> None:
     """Say where *server* listens."""
     target = directory / "aws" / "server.json"
-    target.parent.mkdir(parents=True, exist_ok=True)
     draft = target.with_suffix(".new")
     draft.write_text(json.dumps({"host": server.server_name, "port": server.server_port, "pid": os.getpid()}))
     draft.replace(target)
@@ -48,7 +51,8 @@ def main() -> int:
     """Serve until told to end."""
     asked = _arguments()
     try:
-        server = make(Settings().changed(asked.settings), (asked.host, asked.port))
+        (asked.dir / "aws").mkdir(parents=True, exist_ok=True)
+        server = make(Settings().changed(asked.settings), (asked.host, asked.port), asked.dir / "aws" / FILE)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: lab AWS on {asked.host}:{asked.port}: {error}\nhint: is another lab up on this address?\n")
         return 1

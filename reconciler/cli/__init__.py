@@ -20,6 +20,7 @@ COMMANDS = {
     "configurations": ("reconciler.cli.components:configurations", "Configurations and how far they are."),
     "sessions": ("reconciler.cli.components:sessions", "Ansible sessions and their logs."),
     "catalog": ("reconciler.cli.show:catalog", "List service types and their level."),
+    "policies": ("reconciler.cli.policies:policies", "Print what each role may do in AWS and Kubernetes."),
     "schema": ("reconciler.cli.show:schema", "Write the JSON Schemas of the documents."),
     "lab": ("lab.cli:lab", "AWS and Kubernetes on this machine."),
     "demo": ("lab.demo:demo", "The main job from nothing, in a lab."),

@@ -26,11 +26,18 @@ from lightkube.types import PatchType
 
 from lab import access
 from lab.layout import Layout, Role
+from tests.conftest import TESTING
 
 pytestmark = pytest.mark.integration
 
-ONCE = Config(retries={"total_max_attempts": 1})
+ONCE = Config(retries={"total_max_attempts": 1}, user_agent_extra=TESTING)
 numbers = itertools.count(1)
+
+
+def _client(config: lightkube.KubeConfig) -> lightkube.Client:
+    client = lightkube.Client(config, field_manager="test", trust_env=False)
+    client._client._client.headers["User-Agent"] = TESTING
+    return client
 
 
 class Parties:
@@ -45,9 +52,7 @@ class Parties:
 
     def kubernetes(self, role: Role) -> lightkube.Client:
         config = lightkube.KubeConfig.from_file(self._lab.kubernetes.kubeconfigs[role])
-        return cast(
-            "lightkube.Client", self._kept(role, "kubernetes", lambda: lightkube.Client(config, field_manager="test", trust_env=False))
-        )
+        return cast("lightkube.Client", self._kept(role, "kubernetes", lambda: _client(config)))
 
     def close(self) -> None:
         for client in self._open.values():

@@ -1,0 +1,62 @@
+"""What the whole run's labs put down of our roles' calls: nothing was asked for that the shipped policies don't give. Runs last."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab import access, control_plane
+from lab.aws.record import FILE
+from tests.conftest import LAST, TESTING
+
+pytestmark = [pytest.mark.e2e, LAST]
+SHIPPED = {"reconciler-pass", *access.BOUND.values()}
+EVERYBODYS = ("system:discovery", "system:basic-user", "system:public-info-viewer", "system:service-account-issuer-discovery")
+
+
+@pytest.fixture(scope="module")
+def labs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """The folders of all labs of this run."""
+    found = [path.parent for path in tmp_path_factory.getbasetemp().rglob(control_plane.AUDIT)]
+    if not found:
+        pytest.skip("no lab was up in this run")
+    return found
+
+
+def lines(path: Path) -> Iterator[dict[str, object]]:
+    """What was put down; a lab that was killed may have left half a line."""
+    for line in path.read_text().splitlines() if path.exists() else ():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            continue
+
+
+def test_no_call_to_aws_was_outside_its_roles_policy(labs: list[Path]) -> None:
+    """The lab enforces the shipped policies; what it denied must have been meant."""
+    calls = [call for lab in labs for call in lines(lab / "aws" / FILE)]
+    ours = {str(call["user"]) for call in calls if call["client"] == "reconciler"}
+    outside = [f"{call['user']} {call['action']}" for call in calls if call["denied"] and call["client"] != TESTING]
+    if not ours:
+        pytest.skip("the product asked AWS for nothing in this run")
+    assert sorted(set(outside)) == []
+
+
+def test_no_call_to_the_api_server_was_outside_its_roles_rules(labs: list[Path]) -> None:
+    """Each was allowed by a role that we ship, or by what the API server lets everybody see; refusals that are meant say so."""
+    outside, allowed = set(), set()
+    for event in (event for lab in labs for event in lines(lab / control_plane.AUDIT)):
+        told = event.get("annotations") or {}
+        assert isinstance(told, dict)
+        decision, reason = told.get("authorization.k8s.io/decision", ""), str(told.get("authorization.k8s.io/reason", ""))
+        role = reason.partition('ClusterRole "')[2].partition('"')[0]
+        if decision == "allow" and role in {*SHIPPED, *EVERYBODYS}:
+            allowed.add(role)
+        elif event.get("userAgent") != TESTING:
+            outside.add(f"{event['user']['username']} {event['verb']} {event['requestURI']} {decision} {reason}")  # type: ignore[index]
+    assert sorted(outside) == []
+    if not allowed >= SHIPPED:
+        pytest.skip(f"nobody was allowed anything by {', '.join(sorted(SHIPPED - allowed))} in this run")
