@@ -20,6 +20,7 @@ from reconciler.resources import kubernetes
 if TYPE_CHECKING:
     from providers.aws import Aws
     from providers.kubernetes import Kubernetes
+    from providers.leftover import Sweeping
     from providers.pulumi import Pulumi
     from reconciler.components.controller import Controller as ComponentsController
     from reconciler.components.ports import Records, SessionRunner
@@ -104,6 +105,20 @@ class Outside:
         allowed = tuple(allowance.parse(one) for one in own.allow)
         settings = pulumi.Settings(self.backend, self.here.folder / "work", process, own.parallel, allowed)
         return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
+
+    @property
+    def sweeping(self) -> Sweeping:
+        """The engine, with what removes leftovers that it does not know of; both write with the engine's credentials."""
+        from providers.checkpoints import Checkpoints  # noqa: PLC0415
+        from providers.leftover import Sweeping  # noqa: PLC0415
+
+        own, shared, of_cluster = self.environment.engine, self.environment.aws, self.environment.kubernetes
+        return Sweeping(
+            self.engine,
+            Checkpoints(self.backend),
+            lambda: self._aws(own.profile or shared.profile, own.role_arn or shared.role_arn),
+            lambda: _kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
+        )
 
     @property
     def backend(self) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from providers.executor import Executor
+from providers.leftover import Sweeping
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryLeases
 from providers.observe import observe
 from reconciler import kinds, load, loop
@@ -123,7 +124,7 @@ class MemoryWorld:
             standing=lambda _: {},
             summarise=lambda _: (),
             vanished=lambda _: {},
-            run=Executor(self.engine, 1, threading.Event()).run,
+            run=Executor(Sweeping(self.engine, self.engine, lambda: self.cloud, lambda: self.cluster), 1, threading.Event()).run,
             members=members,
             components=lambda _: (),
             retain=lambda volumes, commit: act.retain(self.cloud, volumes, commit),
