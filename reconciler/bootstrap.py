@@ -134,7 +134,7 @@ class Home(Outside):
         from providers.executor import Executor  # noqa: PLC0415
 
         at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
-        return Executor(self.engine, at_once, self.stop).run(units, progress)
+        return Executor(self.sweeping, at_once, self.stop).run(units, progress)
 
     def _tick_members(self, desired: Desired, changes: Iterable[Change], progress: Progress) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)
