@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +26,7 @@ from reconciler.ports import Progress
 from reconciler.world import World
 
 if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
+    from providers.checkpoints import Checkpoints
     from providers.git import GitSpecs
 
 
@@ -40,7 +43,8 @@ def load(repo: str, ref: str | None, environment: str) -> Desired:
     source = _specs(repo, ref)
     revision, texts = source.read(environment)
     types = kinds.service_types()
-    return loading.load(texts, revision, types, base_url=source.base_url, settle=lambda one: local.settled(one, here))
+    url, lost = source.base_url, source.lost
+    return loading.load(texts, revision, types, base_url=url, lost=lost, settle=lambda one: local.settled(one, here))
 
 
 def _specs(repo: str, ref: str | None) -> GitSpecs:
@@ -99,7 +103,6 @@ class Home(Outside):
 
     def _world(self, specs: GitSpecs) -> World:
         from providers import observe, together  # noqa: PLC0415
-        from providers.checkpoints import Checkpoints  # noqa: PLC0415
         from providers.history import SqliteHistory  # noqa: PLC0415
 
         environment, path = self.environment, Path(self.store.removeprefix("sqlite:///"))
@@ -107,7 +110,7 @@ class Home(Outside):
             kinds=self.kinds,
             types=self.types,
             clock=self.clock,
-            checkpoints=Checkpoints(self.backend),
+            checkpoints=self.checkpoints,
             leases=lambda: self.leases,
             history=SqliteHistory(path, self.clock),
             observe=lambda: observe.observe(environment, self.kinds, self.cloud, self.cluster),
@@ -123,11 +126,16 @@ class Home(Outside):
             stopping=lambda: self.stop.is_set() or (self.lease is not None and self.lease.lost),
         )
 
-    def _clear(self) -> None:
-        """What dead runs left in the engine's record; no engine where they left nothing."""
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
         from providers.checkpoints import Checkpoints  # noqa: PLC0415
 
-        if Checkpoints(self.backend).left(self.environment.name):
+        return Checkpoints(self.backend, lambda words: print(f"Note: {words}", file=sys.stderr, flush=True))  # noqa: T201
+
+    def _clear(self) -> None:
+        """What dead runs left in the engine's record, broken or half done; no engine where they left nothing."""
+        self.checkpoints.mend(self.environment.name)
+        if self.checkpoints.left(self.environment.name):
             self.engine.clear(self.environment.name)
 
     def _run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:

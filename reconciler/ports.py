@@ -11,8 +11,10 @@ from reconciler.model.change import Change
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Outcome
 from reconciler.model.resource import Resource
+from reconciler.model.value import Fields
 
 Payload = Mapping[str, Any]  # as the world sends it; lives only until it is projected
+Recall = Callable[[ResourceId, Payload], Fields]  # what the engine was given for a thing → what was declared of it
 
 
 class Specs(Protocol):
@@ -24,6 +26,11 @@ class Specs(Protocol):
 
     def vanished(self, environment: str, services: Iterable[str]) -> Mapping[str, str]:
         """The commits (short) that took the documents of *services* away, so far as the history tells."""
+        ...
+
+    @property
+    def lost(self) -> str:
+        """Why the repository may not tell everything that was ever declared; "" where it does."""
         ...
 
     @property
@@ -117,6 +124,14 @@ class Engine(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What the engine's state has of one thing: what was last declared of it, and whether it would refuse to let it go."""
+
+    fields: Fields
+    protected: bool = False
+
+
 class Checkpoints(Protocol):
     """The engine's own record, read without starting it."""
 
@@ -126,6 +141,10 @@ class Checkpoints(Protocol):
 
     def pending(self, environment: str) -> frozenset[ResourceId]:
         """What was being made when an earlier run died: it may still turn up."""
+        ...
+
+    def recorded(self, environment: str, stack: str, recall: Recall) -> Mapping[ResourceId, Recorded]:
+        """What was last declared to the engine, thing by thing: the record of what was applied, on whichever machine."""
         ...
 
 
@@ -166,9 +185,47 @@ class Clock(Protocol):
     def sleep(self, seconds: float) -> None: ...
 
 
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """What an apply did to one thing; *healed* are the drifted fields that it put back, each with a digest of what was declared."""
+
+    address: str
+    action: str
+    healed: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Healed:
+    """How often a field was put back to the same declared value, and since when (seconds since the epoch)."""
+
+    address: str
+    path: str
+    digest: str
+    times: int
+    since: float
+
+
 class History(Protocol):
     """What was applied when, newest first."""
 
-    def record(self, revision: Revision, action: str, summary: Mapping[str, int], result: str) -> None: ...
+    def record(
+        self,
+        revision: Revision,
+        action: str,
+        summary: Mapping[str, int],
+        result: str,
+        deeds: Iterable[Deed] = (),
+        followed: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Append an apply: what it did, and what was declared of the records that follow their Pods."""
+        ...
 
     def entries(self, environment: str, limit: int) -> Iterable[Mapping[str, Any]]: ...
+
+    def healed(self, environment: str, since: float) -> Iterable[Healed]:
+        """Every field that was put back after *since*."""
+        ...
+
+    def touched(self, environment: str, address: str) -> Mapping[str, Any] | None:
+        """The last entry whose apply did something to *address*, with its `deed`; None where none did."""
+        ...

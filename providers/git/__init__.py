@@ -10,13 +10,14 @@ from pathlib import Path
 import git
 from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError
 
-from providers.git import cache, history, objects, worktree
+from providers.git import batch, cache, history, objects, worktree
 from reconciler.errors import ProviderError, UsageError
 from reconciler.load import FOLDER, RESERVED
 from reconciler.model import cloneurl
 from reconciler.model.document import LABEL
 from reconciler.model.origin import Revision
 
+SHALLOW = "the repository is a shallow clone (mend: git fetch --unshallow; actions/checkout: fetch-depth: 0)"
 _URL = re.compile(r"[a-z][a-z+]*://|[^/]+@[^/:]+:|[^/.][^/]*:(?!/)")
 
 
@@ -52,13 +53,22 @@ class GitSpecs:
             names = worktree.folders(Path(self._git.working_dir) / FOLDER)
         else:
             tree = objects.subtree(self._commit.tree, FOLDER)
-            names = [one.name for one in tree.trees] if tree else []
+            names = objects.folders(tree) if tree else []
         return tuple(sorted(name for name in names if name != RESERVED))
 
     def vanished(self, environment: str, services: Iterable[str]) -> dict[str, str]:
         """The commits (short) that took the documents of *services* away, so far as the history tells."""
         head = self._commit or self._head
         return history.vanished(head, f"{FOLDER}/{environment}", services) if head else {}
+
+    @property
+    def lost(self) -> str:
+        """Why the repository may not tell everything that was ever declared; "" where it does."""
+        return SHALLOW if self._shallow else ""
+
+    @property
+    def _shallow(self) -> bool:
+        return (Path(self._git.common_dir) / "shallow").exists()
 
     @cached_property
     def base_url(self) -> str:
@@ -74,7 +84,9 @@ class GitSpecs:
         if self._remote:
             return cache.fetched(self.repo, self.ref, self._cache)
         try:
-            return git.Repo(self.repo, search_parent_directories=True)
+            repo = git.Repo(self.repo, search_parent_directories=True)
+            repo.git.update_environment(**batch.SEALED)
+            return repo  # noqa: TRY300 - what follows is about opening it
         except (InvalidGitRepositoryError, NoSuchPathError) as error:
             raise UsageError(f"{self.repo} is no git repository", hint="name one with --repo, or make one with git init") from error
 
@@ -91,8 +103,9 @@ class GitSpecs:
     def _unresolved(self) -> UsageError:
         if self.ref is None:
             return UsageError(f"{self._name} has no commit yet", hint="commit the specs, and push them")
-        shallow = (Path(self._git.git_dir) / "shallow").exists()
-        hint = "the clone is shallow: git fetch --unshallow" if shallow else "name a commit, tag or branch that is there; is it pushed?"
+        hint = (
+            "the clone is shallow: git fetch --unshallow" if self._shallow else "name a commit, tag or branch that is there; is it pushed?"
+        )
         return UsageError(f"{self._name} has no {self.ref}", hint=hint)
 
     @property
@@ -101,16 +114,23 @@ class GitSpecs:
 
     def _as_it_is(self, environment: str, folder: str) -> tuple[Revision, Mapping[str, bytes]]:
         root = Path(self._git.working_dir)
-        if not (root / folder).is_dir():
+        if environment not in worktree.folders(root / FOLDER):
             raise UsageError(f"{self._name} has no folder {folder}", hint=self._others())
         try:
             texts, tree = worktree.read(self._git, folder)
         except (OSError, GitError) as error:
             raise ProviderError(f"{root / folder} cannot be read: {cloneurl.redact(str(error))}", hint="check who owns it") from error
         head = self._head
-        committed = objects.subtree(head.tree, folder) if head else None
+        committed = self._committed(head, folder) if head else None
         clean = head is not None and committed is not None and committed.hexsha == tree
         return Revision(head.hexsha if head and clean else "", tree, environment), texts
+
+    def _committed(self, head: git.Commit, folder: str) -> git.Tree | None:
+        """What *head* has of *folder*; None also where its trees are not here, and so cannot be what the working tree is."""
+        try:
+            return objects.subtree(head.tree, folder)
+        except ProviderError:
+            return None
 
     def _others(self) -> str:
         found = self.environments()

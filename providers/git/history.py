@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 
 import git
 
-from providers.git.objects import SUFFIXES, blob
+from providers.git.objects import FAILURES, SUFFIXES, blob
 from reconciler import syntax
 
 _FAR_ENOUGH = 1000  # commits
@@ -15,17 +16,23 @@ _FAR_ENOUGH = 1000  # commits
 def vanished(head: git.Commit, folder: str, services: Iterable[str]) -> dict[str, str]:
     """By service the short hash of the commit that took its document out of *folder*.
 
-    Walks back from *head* along first parents. Left out is what *head* still declares, and what a shallow history does not show.
+    Walks back from *head* along first parents. Left out is what *head* still declares, and what a shallow or partial clone does not
+    show.
     """
     wanted, found = set(services), dict[str, str]()
+    with suppress(*FAILURES):
+        _walk(head, folder, wanted, found)
+    return found
+
+
+def _walk(head: git.Commit, folder: str, wanted: set[str], found: dict[str, str]) -> None:
     for commit in head.repo.iter_commits(head, paths=folder, first_parent=True, max_count=_FAR_ENOUGH):
         if not wanted or not commit.parents or not commit.repo.odb.has_object(commit.parents[0].binsha):
-            break
+            return
         before, after = _changed(commit, folder)
         gone = wanted & (before - after)
         found |= dict.fromkeys(gone, commit.hexsha[:7])
         wanted -= before | after
-    return found
 
 
 def _changed(commit: git.Commit, folder: str) -> tuple[set[str], set[str]]:

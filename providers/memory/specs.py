@@ -19,6 +19,7 @@ class MemorySpecs:
         self.files = dict(files)
         self.commit = commit
         self.base_url = base_url
+        self.lost = ""
 
     def read(self, environment: str) -> tuple[Revision, Mapping[str, bytes]]:
         if not re.fullmatch(LABEL, environment) or environment not in self.environments():

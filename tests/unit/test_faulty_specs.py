@@ -1,4 +1,4 @@
-"""A world in memory under specs with a fault: the sound ones are planned and applied, what is at fault stays as it is, nothing is removed."""
+"""A world in memory under specs with a fault: the sound ones are applied, what is at fault stays as it is, nothing is removed."""
 
 from __future__ import annotations
 
