@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import apply, baseline, errors, pin
+from reconciler import apply, baseline, errors, past, pin
 from reconciler import plan as planning
 from reconciler.diff import Context, diff
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
-from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting
-from reconciler.model.plan import Drift, Plan
+from reconciler.model.plan import Plan
 from reconciler.model.report import Report
 from reconciler.ports import Progress
+from reconciler.settle import observe, settle
 from reconciler.world import World
 
-SETTLE_WITHIN = 30.0  # seconds for which describes must agree that what a dead run was making is not there
 TICK = 0.5
 
 Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever a word of it changes
@@ -45,30 +44,19 @@ class Options:
     said: Said = field(default=lambda _: None)
 
 
-def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset()) -> Prepared:
-    """The plan of *desired* against what is live; *only* narrows it to some services."""
-    observed = world.observe()
+def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), seen: frozenset[ResourceId] = frozenset()) -> Prepared:
+    """The plan of *desired* against what is live; *only* narrows it to some services. What was *seen* a moment ago is looked for twice."""
+    observed = observe(world, seen)
     desired = baseline.fill(pin.pin(desired, observed, world.types), observed)
     revision = desired.revision
     known = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped))
     summaries = world.summarise(desired) if not only else ()
-    plan = planning.make(revision, changes, observed, summaries)
-    return Prepared(replace(plan, drift=_drift(world, revision, changes)), desired, observed, only)
-
-
-def settle(world: World, environment: str) -> None:
-    """Wait until everything that a dead run was making has either turned up or is known not to come; then clear up after it."""
-    pending = world.checkpoints.pending(environment)
-    since = world.clock.monotonic()
-    while pending and not world.stopping() and world.clock.monotonic() - since < SETTLE_WITHIN:
-        observed = world.observe()
-        pending = frozenset(id for id in pending if id.kind != "kubernetes" and id not in observed.live)
-        if pending:
-            world.clock.sleep(min(3.0, SETTLE_WITHIN))
-    if not world.stopping():
-        world.clear()
+    records = past.recorded(world, desired, changes)
+    held = {name: why for name, why in desired.held.items() if not only or name in only}
+    plan = replace(planning.make(revision, past.protected(changes, records), observed, summaries), held=held)
+    return Prepared(past.recalled(world, plan, records, desired, observed), desired, observed, only)
 
 
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
@@ -165,15 +153,10 @@ def _still(plan: Plan) -> dict[str, Outcome]:
 
 def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[ResourceId, str]:
     """The commits that took away what is live and declared no more."""
-    declared = {service.name for service in desired.services}
+    declared = {service.name for service in desired.services} | desired.held.keys()
     gone = {id: live[0].stack for id, live in observed.live.items() if live[0].stack and live[0].stack not in declared and live[0].marked}
     since = world.vanished(sorted(set(gone.values()))) if gone else {}
     return {id: since[stack] for id, stack in gone.items() if stack in since}
 
 
-def _drift(world: World, revision: Revision, changes: Iterable[Change]) -> tuple[Drift, ...]:
-    """What left the declared state by itself: the specs are those of the last apply that converged, and yet it differs."""
-    last = next(iter(world.history.entries(revision.environment, 1)), None)
-    if not last or last.get("tree") != revision.tree or last.get("result") != "converged":
-        return ()
-    return tuple(Drift(str(change.id), text) for change in changes if change.acts for text in planning.drifted(change, last["commit"]))
+__all__ = ["Options", "Prepared", "Said", "converge", "prepare", "settle"]

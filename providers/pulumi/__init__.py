@@ -78,11 +78,11 @@ class Pulumi:
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         """Apply *run*. The caller holds the environment's lease: a lock or an operation left by a dead run is cleared here."""
-        gate = Gate(run.changes, self.settings.allowed)
         log = Log(_in_words_of(run, progress))
         program = Program(run, self.kinds, self.providers)
         name = checkpoints.name(run.revision.environment, run.stack)
         self._clear(name)
+        gate = Gate(run.changes, self.settings.allowed, checkpoints.leftover(self.checkpoints.deployment(name)))
         stack = self._stack(name)
         message = self._run(stack, _gated(program, gate, log), log)
         if gate.refusal or message:
@@ -112,7 +112,7 @@ class Pulumi:
         left = deployment.without(before, ids)
         if left != before:
             self._import(name, left)
-        if not checkpoints.held(left) and not checkpoints.pending(left):
+        if not checkpoints.held(left) and not checkpoints.unsure(left):
             self._remove(name)
 
     def _stack(self, name: str) -> automation.Stack:
@@ -133,10 +133,10 @@ class Pulumi:
         return stack
 
     def _clear(self, name: str) -> None:
-        """Remove a dead run's lock and its pending operations from one stack."""
+        """Remove a dead run's lock and what it left half done from one stack."""
         self.checkpoints.unlock(name)
         left = self.checkpoints.deployment(name)
-        if left.get("pending_operations"):
+        if checkpoints.unsure(left):
             self._import(name, deployment.settled(left))
 
     def _import(self, name: str, state: Mapping[str, Any]) -> None:

@@ -12,8 +12,11 @@ Deployment = Mapping[str, Any]
 
 
 def settled(deployment: Deployment) -> Deployment:
-    """*deployment* without operations whose end nobody knows."""
-    return {**deployment, "pending_operations": []}
+    """*deployment* without operations whose end nobody knows, and without what was deleted to be replaced: it is only still to be made."""
+    resources = deployment.get("resources") or ()
+    gone = {one["urn"] for one in resources if one.get("pendingReplacement")}
+    left = [_apart_from(one, gone) for one in resources if not one.get("pendingReplacement")]
+    return {**deployment, "resources": left, "pending_operations": []}
 
 
 def without(deployment: Deployment, ids: Iterable[ResourceId]) -> Deployment:

@@ -37,12 +37,14 @@ _LIVES: frozenset[Action] = frozenset({"keep", "adopt", "update", "move"})  # th
 class Gate:
     """What a run may do. *refusal* says why it was stopped, *surprises* what differs from the plan without being worse.
 
-    *allowed* are differences that are not worth a word; nothing that is worse than the plan can be among them.
+    *allowed* are differences that are not worth a word; nothing that is worse than the plan can be among them. *leftover* is what an
+    earlier run has replaced and did not come to delete any more, by address: its live id.
     """
 
-    def __init__(self, changes: Iterable[Change], allowed: Iterable[Allowance] = ()) -> None:
+    def __init__(self, changes: Iterable[Change], allowed: Iterable[Allowance] = (), leftover: Mapping[str, str] | None = None) -> None:
         self.planned: Mapping[str, Change] = {str(change.id): change for change in changes}
         self.allowed = tuple(allowed)
+        self.leftover = leftover or {}
         self.refusal = ""
         self.surprises: tuple[str, ...] = ()
 
@@ -61,6 +63,8 @@ class Gate:
     def is_worse(self, step: Operation) -> bool:
         """Whether *step* takes away what the plan leaves, or makes a second one of what the plan has seen."""
         change = self.planned.get(step.address)
+        if step.op in {"delete", "delete-replaced"} and step.address in self.leftover:
+            return change is not None and change.live_id == self.leftover[step.address]
         doubles = step.op == "create" and change is not None and bool(change.live_id) and change.action in _LIVES
         return doubles or _weight(step.op) > _ALLOWED[self.action(step.address)]
 

@@ -78,9 +78,9 @@ def apply(
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, ref)
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
-            loop.settle(world, environment)
+            seen = loop.settle(world, environment, _note)
             faults.tell(desired)
-            prepared = loop.prepare(world, desired, frozenset(services))
+            prepared = loop.prepare(world, desired, frozenset(services), seen)
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
                 Approval(saved, digest, auto_approve).check(prepared.plan, home)
@@ -104,13 +104,17 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             hint = "remove it from the specs first; `apply` then does the rest"
             raise errors.UsageError(f"{found.origin if found else options.repo} still declares {service}", hint=hint)
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
-            loop.settle(world, desired.environment.name)
-            prepared = loop.prepare(world, desired, frozenset({service}))
+            seen = loop.settle(world, desired.environment.name, _note)
+            prepared = loop.prepare(world, desired, frozenset({service}), seen)
             faults.tell(desired)
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan:
                 Approval(auto=auto_approve).check(prepared.plan, home)
             return _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)), "destroy")
+
+
+def _note(words: str) -> None:
+    click.echo(f"Note: {words}", err=True)
 
 
 def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str = "apply") -> int:

@@ -52,7 +52,13 @@ def test_nothing_that_stays_refers_to_what_was_struck_out() -> None:
 def test_what_was_only_under_way_is_struck_out_too() -> None:
     under_way = {"type": "creating", "resource": {"urn": urn(A)}}
     assert deployment.without({"resources": [], "pending_operations": [under_way]}, [A])["pending_operations"] == []
-    assert deployment.settled({"resources": [1], "pending_operations": [under_way]}) == {"resources": [1], "pending_operations": []}
+
+
+def test_what_was_deleted_to_be_replaced_is_only_still_to_be_made() -> None:
+    replaced, leaning = {"urn": urn(A), "pendingReplacement": True}, {"urn": urn(B), "dependencies": [urn(A)]}
+    under_way = {"type": "creating", "resource": {"urn": urn(A)}}
+    before = {"resources": [replaced, leaning], "pending_operations": [under_way]}
+    assert deployment.settled(before) == {"resources": [{"urn": urn(B), "dependencies": []}], "pending_operations": []}
 
 
 def test_the_memory_engine_forgets_as_the_real_one_does() -> None:
