@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2 import EC2Client
     from mypy_boto3_route53 import Route53Client
 
+_KINDS = "statefulsets,controllerrevisions,poddisruptionbudgets,pods,jobs,persistentvolumeclaims,services,configmaps,secrets,leases"
 ENVIRONMENT, SERVICE, ADDRESS, RETAINED = (f"reconciler/{word}" for word in ("environment", "service", "address", "retained"))
 
 
@@ -78,6 +80,59 @@ class Judge:
         items = json.loads(self.workshop.kubectl("get", kind, "-o", "json", *wanted))["items"]
         return {one["metadata"]["name"]: one for one in items}
 
+    def standing(self, environment: str) -> dict[str, Any]:
+        """All that is there of *environment*, by what it is and not by ids that differ each time."""
+        return {**self.standing_in_aws(environment), "objects": self._objects(environment)}
+
+    def standing_in_aws(self, environment: str) -> dict[str, Any]:
+        here = {"Filters": [{"Name": f"tag:{ENVIRONMENT}", "Values": [environment]}]}
+        interfaces = self.ec2.describe_network_interfaces(**here)["NetworkInterfaces"]  # type: ignore[arg-type]
+        known = {one["NetworkInterfaceId"]: tags({"Tags": one["TagSet"]})[ADDRESS] for one in interfaces}
+        return {
+            "volumes": sorted(_volume(one) for one in self.ec2.describe_volumes(**here)["Volumes"]),  # type: ignore[arg-type]
+            "interfaces": sorted([known[one["NetworkInterfaceId"]], one["AvailabilityZone"], one["Status"]] for one in interfaces),
+            "addresses": sorted(
+                [tags(one)[ADDRESS], known.get(one.get("NetworkInterfaceId", ""), "")]
+                for one in self.ec2.describe_addresses(**here)["Addresses"]  # type: ignore[arg-type]
+            ),
+            "zones": self._zones(f"{environment}.internal."),
+        }
+
+    def _zones(self, name: str) -> list[list[list[Any]]]:
+        """The record sets of every hosted zone of that name; of whose address they say, only that it is answered."""
+        found = []
+        for zone in self.route53.list_hosted_zones()["HostedZones"]:
+            if zone["Name"] == name:
+                records = self.route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
+                found.append([[one["Name"], one["Type"], one["TTL"], len(one["ResourceRecords"])] for one in records])
+        return found
+
+    def _objects(self, environment: str) -> list[list[Any]]:
+        """Kubernetes objects of its namespace, and those of no namespace that carry its label."""
+        own = json.loads(self.workshop.kubectl("get", _KINDS, "-n", environment, "-o", "json"))["items"]
+        label = f"{ENVIRONMENT}={environment}"
+        shared = json.loads(self.workshop.kubectl("get", "persistentvolumes,storageclasses", "-l", label, "-o", "json"))["items"]
+        return sorted(_object(one) for one in (*own, *shared))
+
+    def create(self, objects: list[dict[str, Any]]) -> None:
+        """Make *objects*, in order."""
+        text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        words = ("kubectl", "create", "-f", "-")
+        ended = subprocess.run(words, env=self.workshop.environment, input=text, capture_output=True, text=True, check=False)
+        assert ended.returncode == 0, ended.stderr
+
+    def clear(self, environment: str) -> None:
+        """Take away what *environment* has on nodes: its namespace with all Pods, interfaces and addresses. Volumes and names stay."""
+        self.workshop.kubectl("delete", "namespace", environment, "--wait=false", "--ignore-not-found")
+        here: Any = {"Filters": [{"Name": f"tag:{ENVIRONMENT}", "Values": [environment]}]}
+        for address in self.ec2.describe_addresses(**here)["Addresses"]:
+            if "AssociationId" in address:
+                self.ec2.disassociate_address(AssociationId=address["AssociationId"])
+            self.ec2.release_address(AllocationId=address["AllocationId"])
+        for interface in self.ec2.describe_network_interfaces(**here)["NetworkInterfaces"]:
+            if "Attachment" in interface:
+                self.ec2.detach_network_interface(AttachmentId=interface["Attachment"]["AttachmentId"], Force=True)
+
     def instance(self, node: str) -> str:
         """The EC2 instance that is the Kubernetes node *node*."""
         provider: str = self.objects("nodes")[node]["spec"]["providerID"]
@@ -99,6 +154,31 @@ class Judge:
 
 def tags(thing: Mapping[str, Any]) -> dict[str, str]:
     return {tag["Key"]: tag["Value"] for tag in thing.get("Tags") or ()}
+
+
+def _volume(one: Mapping[str, Any]) -> list[Any]:
+    """A volume without its id."""
+    return [tags(one)[ADDRESS], one["Size"], one["VolumeType"], one["AvailabilityZone"], one["State"], len(one["Attachments"])]
+
+
+def _object(one: Mapping[str, Any]) -> list[Any]:
+    """A Kubernetes object by what it is: those whose names are made up go by their owner's kind or by what they are for."""
+    kind, metadata, status = one["kind"], one["metadata"], one.get("status", {})
+    owner = next((owner["kind"] for owner in metadata.get("ownerReferences", ())), "")
+    match kind:
+        case "Pod" if owner == "Job":
+            return [kind, "of a session", status["phase"]]
+        case "Pod":
+            ready = {condition["type"]: condition["status"] for condition in status.get("conditions", ())}.get("Ready")
+            return [kind, metadata["name"], f"ready: {ready}"]
+        case "Job":
+            return [kind, metadata["annotations"]["reconciler/members"], f"succeeded: {status.get('succeeded', 0)}"]
+        case "ControllerRevision":
+            return [kind, metadata["ownerReferences"][0]["name"], str(one["revision"])]
+        case "Lease":
+            return [kind, metadata["name"], "held" if one["spec"].get("holderIdentity") else "free"]
+        case _:
+            return [kind, metadata["name"], str(status.get("phase", ""))]
 
 
 def _by_address(things: Any) -> dict[str, list[dict[str, Any]]]:

@@ -1,0 +1,94 @@
+"""Many replicas, each killed in its own way and healed by the next apply; several at a time, since some of them only wait."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from concurrent import futures
+from dataclasses import dataclass
+from typing import Any
+
+from tests.e2e import kill, run
+from tests.e2e.kill import Kill, Killed
+from tests.e2e.replica import APPLY, NO_CHANGES, Replica, Replicas
+
+AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What an apply that nobody kills does, and how its environment stands then."""
+
+    log: tuple[str, ...]
+    standing: Any
+
+    @property
+    def creates(self) -> int:
+        return sum(what.removeprefix("engine ") in kill.CALLS for what in self.log)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a replica stands once it was killed and applied again; no *faults* where it stands as if nothing had happened."""
+
+    name: str
+    kill: Kill
+    killed: Killed
+    faults: tuple[str, ...]
+    seconds: float
+
+    def __str__(self) -> str:
+        where = f"{self.killed.where.who} {self.killed.where.what}" if self.killed.where else "it had ended before"
+        between = ", between an AWS create and its checkpoint" if self.killed.between else ""
+        told = "ok" if not self.faults else f"{len(self.faults)} faults"
+        return f"{self.name}: {self.kill} ({where}{between}): {told} after {self.seconds:.0f} s"
+
+
+def refer(replicas: Replicas, name: str) -> Reference:
+    """Apply the replica *name* in peace."""
+    with replicas.open(name) as replica:
+        applied = replica.reconcile(*APPLY)
+        assert applied.returncode == 0, applied.stdout
+        return Reference(tuple(f"{one.who} {one.what}" for one in replica.effects.log), replica.standing())
+
+
+def run_all(replicas: Replicas, kills: Mapping[str, Kill], reference: Reference) -> Iterator[Verdict]:
+    """The verdicts on *kills*, a replica each, as they come."""
+    with futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        running = [pool.submit(one, replicas, name, wanted, reference) for name, wanted in kills.items()]
+        try:
+            for done in futures.as_completed(running):
+                yield done.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def one(replicas: Replicas, name: str, wanted: Kill, reference: Reference) -> Verdict:
+    """Kill the apply of *name*, apply again, judge."""
+    began = time.monotonic()
+    with replicas.open(name) as replica:
+        killed = kill.carry_out(replica, wanted)
+        faults = tuple(heal(replica, reference))
+    told = (f"the first apply said:\n{killed.said}",) if faults else ()
+    return Verdict(name, wanted, killed, faults + told, time.monotonic() - began)
+
+
+def heal(replica: Replica, reference: Reference) -> Iterator[str]:
+    """Apply *replica* as after any kill; everything that is not as if nothing had happened."""
+    replica.effects.forget()
+    again = replica.reconcile(*APPLY)
+    if again.returncode or "Apply complete!" not in again.stdout:
+        yield f"the next apply ended with {again.returncode}:\n{again.stdout}"
+    if left := run.alive(replica.name):
+        yield f"processes {left} are left"
+    plan = replica.reconcile("plan", "--detailed-exitcode")
+    if plan.returncode or NO_CHANGES not in plan.stdout:
+        yield f"the next plan ended with {plan.returncode}:\n{plan.stdout}"
+    yield from differing(replica.standing(), reference.standing)
+
+
+def differing(found: Any, wanted: Any) -> Iterator[str]:
+    """Where *found* stands otherwise than *wanted*."""
+    for what in sorted({*found, *wanted}):
+        if found.get(what) != wanted.get(what):
+            yield f"{what} are {found.get(what)}\n    instead of {wanted.get(what)}"
