@@ -1,4 +1,4 @@
-.PHONY: setup demo check test lock
+.PHONY: setup demo check test bench lock
 
 setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
 	@scripts/setup
@@ -15,6 +15,9 @@ check: setup      ## format, lint, types, import contracts
 test: setup check ## every test
 	@.venv/bin/pytest -n 2 tests/unit tests/contract tests/mutations
 	@.venv/bin/pytest tests/integration tests/e2e
+
+bench: setup      ## speed, measured: all of it or ONLY=plan,peer; results in benchmarks/
+	@.venv/bin/python -m benchmarks $(ONLY)
 
 lock:             ## pin the dependencies anew
 	@scripts/lock

@@ -1,0 +1,82 @@
+"""`python -m benchmarks [NAME …]`: runs all benchmarks or the named ones, prints their figures, and writes them with what they came from.
+
+One world grows through them, so that its making is paid once; each benchmark says at which numbers of services it wants it.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from benchmarks import growth, machine, plan, town
+from benchmarks import world as worlds
+from benchmarks.figure import Figure, table
+from benchmarks.growth import Line
+from benchmarks.world import World
+
+NAMES = ("startup", "load", "plan", "peer", "diff", "change", "passes", "apply")
+RESULTS = Path(__file__).with_name("results")
+
+
+def measure(names: Iterable[str]) -> Iterator[tuple[str, Figure]]:
+    """Every figure of the benchmarks *names*, as it is known."""
+    modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
+    with worlds.world() as world:
+        for count in sorted({at for module in modules.values() for at in module.AT}):
+            if count:
+                world.grow(count)
+            for name, module in modules.items():
+                if count in module.AT:
+                    yield from _measured(name, module, world)
+
+
+def _measured(name: str, module: Any, world: World) -> Iterator[tuple[str, Figure]]:
+    before = machine.load()
+    for one in module.measure(world):
+        print(f"{name}: {one.work}: {one.measured:g} {one.unit} (load average {before})", flush=True)
+        yield name, one
+
+
+def write(name: str, figures: list[Figure]) -> None:
+    """What a benchmark measured, and on what."""
+    document = {"benchmark": name, "machine": machine.facts(), "figures": [one.document for one in figures]}
+    (RESULTS / f"{name}.json").write_text(json.dumps(document, indent=1) + "\n")
+
+
+def draw(figures: list[Figure]) -> None:
+    """How the plan's seconds and calls grow."""
+    seconds = tuple((one.raw["count"], one.measured) for one in figures if one.unit == "s")
+    calls = tuple((one.raw["count"], one.measured) for one in figures if one.unit == "calls")
+    aims = tuple((float(count), aim) for count, aim in plan.AIMS.items())
+    limit = ((0.0, plan.MOST_CALLS), (max(plan.AIMS), plan.MOST_CALLS))
+    _draw("growth", "seconds", Line("no-op plan", "#1f77b4", seconds), Line("aim", "#7f7f7f", aims, dashed=True))
+    _draw("calls", "calls", Line("calls to AWS and the API server", "#d62728", calls), Line("limit", "#7f7f7f", limit, dashed=True))
+
+
+def _draw(name: str, unit: str, *lines: Line) -> None:
+    picture = growth.svg(f"A no-op plan: {unit}", f"services of {town.RESOURCES} resources each", unit, lines)
+    RESULTS.with_name(f"{name}.svg").write_text(picture)
+
+
+def main() -> None:
+    names = [name for argument in sys.argv[1:] for name in argument.split(",")] or list(NAMES)
+    if unknown := set(names) - set(NAMES):
+        sys.exit(f"error: no such benchmark: {', '.join(sorted(unknown))}\nhint: there are {', '.join(NAMES)}")
+    found: dict[str, list[Figure]] = {name: [] for name in names}
+    for name, one in measure(names):
+        found[name].append(one)
+    for name, figures in found.items():
+        write(name, figures)
+    if "plan" in found:
+        draw(found["plan"])
+    print(table([one for figures in found.values() for one in figures]))
+    if any(one.requirement and not one.met for figures in found.values() for one in figures):
+        sys.exit("error: a requirement does not hold: see the table")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""The first apply of a hundred services: what the engine costs, its preview and its plugins included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from benchmarks import town
+from benchmarks import world as worlds
+from benchmarks.figure import Figure
+from benchmarks.world import World
+
+AT = (0,)
+COUNT = 100
+
+
+def measure(_world: World) -> Iterator[Figure]:
+    """In a world of its own, in which nothing is."""
+    with worlds.world() as empty:
+        town.write(empty.repository, COUNT)
+        empty.servers.harden()
+        run = empty.reconcile("apply", "--auto-approve", "--no-wait")
+        asked, throttled = empty.servers.calls("reconciler"), empty.servers.throttled("reconciler")
+    raw = {"count": COUNT, "run": run.numbers, "calls": asked, "throttled": throttled}
+    yield Figure(f"first apply of {COUNT} services", round(run.cpu / COUNT, 3), "CPU-s a service", aim=1.6, raw=raw)
+    yield Figure(f"first apply of {COUNT} services, on the clock", run.seconds, "s")
