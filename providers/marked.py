@@ -78,6 +78,11 @@ def _nameless(kind: str, environment: str, live_id: str) -> ResourceId:
     return ResourceId(kind, environment, SHARED, f"-/{live_id}" if kind == "volume" else live_id)
 
 
+def recalled(inputs: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """The declared fields, each by its name in *inputs* of the engine."""
+    return {field: inputs[name] for field, name in names.items() if inputs.get(name) is not None}
+
+
 UPDATE = FieldPolicy()
 
 

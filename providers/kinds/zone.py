@@ -11,7 +11,7 @@ from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
 from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
-from reconciler.model.value import Value
+from reconciler.model.value import Fields, Value
 from reconciler.ports import Payload
 from reconciler.resources import marks
 
@@ -24,19 +24,16 @@ class _Zone:
         return (Reading(Scope(self.name, environment.name), self._read),)
 
     def _read(self, sources: Sources) -> Iterator[Observation]:
-        """The zone with its networks (the environment's first, where it is one of them) and its tags: two more calls, for one zone."""
+        """The zone with its networks (the environment's first, where it is one of them) and its tags, one call more."""
         environment, cloud = sources.environment, sources.cloud
-        for zone in zones.named(cloud, environment):
-            id = zone["Id"].removeprefix(zones.PREFIX)
-            networks = cloud.call("route53", "get_hosted_zone", Id=id).get("VPCs", [])
-            tagged = cloud.call("route53", "list_tags_for_resource", ResourceType="hostedzone", ResourceId=id)
-            first = sorted(networks, key=lambda network: network.get("VPCId") != environment.aws.vpc)
-            yield self.view({"HostedZone": zone, "VPCs": first, "Tags": tagged["ResourceTagSet"].get("Tags")}, environment.name)
+        for zone in zones.serving(cloud, environment):
+            first = sorted(zone.get("VPCs") or (), key=lambda network: network.get("VPCId") != environment.aws.vpc)
+            yield self.view({**zone, "VPCs": first, "Tags": marked.written(zones.tags(cloud, zone))}, environment.name)
 
     def view(self, payload: Payload, environment: str) -> Observation:
         """Of what Route53 answers to get_hosted_zone, with its `Tags`."""
         zone, networks = payload["HostedZone"], payload.get("VPCs") or ()
-        name, id, tags = zones.plain(zone["Name"]), zone["Id"].removeprefix(zones.PREFIX), marked.tags(payload.get("Tags"))
+        name, id, tags = zones.plain(zone["Name"]), zones.bare(zone["Id"]), marked.tags(payload.get("Tags"))
         fields: dict[str, Value] = {"name": name, "tags": tags}
         if networks:
             fields["vpc"] = networks[0]["VPCId"]
@@ -66,6 +63,11 @@ class _Zone:
             opts=options,
         )
         return {"": made, "zone_id": made.zone_id}
+
+    def recall(self, inputs: Payload) -> Fields:
+        found = marked.recalled(inputs, {"name": "name", "tags": "tags"})
+        networks = [one["vpcId"] for one in inputs.get("vpcs") or ()]
+        return {**found, "vpc": networks[0]} if networks else found
 
 
 def _plain(name: Value) -> Value:

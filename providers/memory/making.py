@@ -111,9 +111,7 @@ class _Aws:
         return {**found, "Tags": marked.written(self.cloud.route53.tags[live])} if found else None
 
     def make_record(self, id: ResourceId, fields: Fields) -> str:
-        values = [{"Value": value} for value in fields["values"]]
-        record = {"Name": id.name, "Type": fields["type"], "TTL": fields["ttl"], "ResourceRecords": values}
-        self._write("UPSERT", fields["zone"], record)
+        self._write("UPSERT", fields["zone"], {"Name": id.name, "Type": fields["type"], **_answer(fields)})
         return f"{fields['zone']}_{id.name}_{fields['type']}"
 
     def change_record(self, id: ResourceId, _live: str, fields: Fields) -> None:
@@ -140,6 +138,14 @@ class _Aws:
         if surplus:
             self.cloud.call("ec2", "delete_tags", Resources=[live], Tags=[{"Key": key} for key in sorted(surplus)])
         self.cloud.call("ec2", "create_tags", Resources=[live], Tags=marked.written(fields["tags"]))
+
+
+def _answer(fields: Fields) -> dict[str, Any]:
+    """What a record says: values, or where its alias leads."""
+    alias = fields.get("alias")
+    if alias:
+        return {"AliasTarget": {"DNSName": alias["name"], "HostedZoneId": alias["zone"], "EvaluateTargetHealth": alias["health"]}}
+    return {"TTL": fields["ttl"], "ResourceRecords": [{"Value": value} for value in fields["values"]]}
 
 
 def _disk(fields: Fields) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from providers.memory.refusal import refuse
 
 Thing = dict[str, Any]
 Key = tuple[str, str, str]  # name, type, set identifier
+_SPECIAL = re.compile(r"[^a-z0-9._-]")
 _GIVEN = {"NS": "ns-1.example.", "SOA": "ns-1.example. admin.example. 1 7200 900 1209600 86400"}
 
 
@@ -95,7 +97,9 @@ class Route53:
             raise refuse("InvalidChangeBatch", f"[Tried to create resource record set [{told}] but it already exists]")
         if any(other[0] == name and "CNAME" in {other[1], record["Type"]} and other[1] != record["Type"] for other in records):
             raise refuse("InvalidChangeBatch", f"[RRSet of type {record['Type']} with DNS name {name}. conflicts with a CNAME]")
-        records[key] = {**record, "Name": f"{name}."}
+        if any(other[:2] == key[:2] and bool(other[2]) != bool(key[2]) for other in records):
+            raise refuse("InvalidChangeBatch", f"[RRSet with DNS name {name}. conflicts with one of another routing policy]")
+        records[key] = _kept(name, record)
 
     def _known(self, id: str) -> str:
         bare = id.removeprefix("/hostedzone/")
@@ -105,7 +109,19 @@ class Route53:
 
 
 def _content(record: Mapping[str, Any]) -> object:
-    return record.get("TTL"), sorted(one["Value"] for one in record.get("ResourceRecords", ()))
+    return record.get("TTL"), sorted(one["Value"] for one in record.get("ResourceRecords", ())), record.get("AliasTarget")
+
+
+def _kept(name: str, record: Mapping[str, Any]) -> Thing:
+    """*record* as Route53 answers it: names in lower case, escaped, with a dot at the end; values as they were given."""
+    kept: Thing = {**record, "Name": _spelled(name)}
+    if "AliasTarget" in record:
+        kept["AliasTarget"] = {**record["AliasTarget"], "DNSName": _spelled(zones.plain(record["AliasTarget"]["DNSName"]))}
+    return kept
+
+
+def _spelled(name: str) -> str:
+    return _SPECIAL.sub(lambda found: f"\\{ord(found[0]):03o}", name) + "."
 
 
 def _reversed(name: str) -> list[str]:

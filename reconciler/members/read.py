@@ -66,10 +66,18 @@ def hosted_zone(cloud: Cloud, environment: Environment) -> str:
     """
     pages = cloud.pages("route53", "list_hosted_zones_by_name", DNSName=environment.dns.zone)
     found = sorted(zone["Id"].rpartition("/")[2] for page in pages for zone in page["HostedZones"] if _is_meant(zone, environment))
+    if len(found) > 1 and environment.dns.private and environment.aws.vpc:
+        found = [id for id in found if _answers_in(cloud, id, environment.aws.vpc)] or found
     if len(found) > 1:
         text = f"there are {len(found)} hosted zones named {environment.dns.zone}: {', '.join(found)}"
         raise errors.ProviderError(text, hint="leave one of them, or give the environment a zone of its own (spec.dns.zone)")
     return found[0] if found else ""
+
+
+def _answers_in(cloud: Cloud, zone: str, network: str) -> bool:
+    """Whether a private zone is that of *network*: others of the account may have one of the same name."""
+    told = cloud.call("route53", "get_hosted_zone", Id=zone)
+    return any(one["VPCId"] == network for one in told.get("VPCs") or ())
 
 
 def _is_meant(zone: Payload, environment: Environment) -> bool:

@@ -1,0 +1,68 @@
+"""Which of several hosted zones of one name serves an environment."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from providers import marked, zones
+from providers.memory import MemoryCloud
+from reconciler.members import read
+from reconciler.model.environment import Environment
+from reconciler.resources import cloud as declared
+from reconciler.resources import marks
+
+
+def environment(*, private: bool = True, vpc: str = "vpc-1") -> Environment:
+    told = {"name": "lab", "zones": ("us-east-1a",), "aws": {"vpc": vpc or None}, "dns": {"zone": "db.internal", "private": private}}
+    return Environment.model_validate(told)
+
+
+def make(cloud: MemoryCloud, name: str = "DB.Internal.", vpc: str = "") -> str:
+    network: dict[str, Any] = {"VPC": {"VPCId": vpc}} if vpc else {}
+    reference = f"{name} {len(cloud.route53.zones)}"
+    made = cloud.call("route53", "create_hosted_zone", Name=name, CallerReference=reference, **network)
+    return zones.bare(made["HostedZone"]["Id"])
+
+
+@pytest.fixture
+def cloud() -> MemoryCloud:
+    return MemoryCloud()
+
+
+def test_a_public_zone_of_the_name_is_not_taken_for_a_private_one_nor_the_other_way_round(cloud: MemoryCloud) -> None:
+    public, private = make(cloud), make(cloud, vpc="vpc-1")
+    assert zones.ids(cloud, environment()) == [private]
+    assert zones.ids(cloud, environment(private=False)) == [public]
+
+
+def test_a_name_that_only_begins_alike_is_another(cloud: MemoryCloud) -> None:
+    make(cloud, "a.db.internal", vpc="vpc-1")
+    make(cloud, "db.internal.example", vpc="vpc-1")
+    assert zones.ids(cloud, environment()) == []
+
+
+def test_of_two_private_zones_that_of_its_own_network_serves(cloud: MemoryCloud) -> None:
+    make(cloud, vpc="vpc-2")
+    own = make(cloud, vpc="vpc-1")
+    assert zones.ids(cloud, environment()) == [own]
+    assert read.hosted_zone(cloud, environment()) == own
+
+
+def test_a_private_zone_of_another_network_does_not_serve(cloud: MemoryCloud) -> None:
+    """Else one environment would write its names into the zone of another, where nobody of its own network finds them."""
+    make(cloud, vpc="vpc-2")
+    assert zones.ids(cloud, environment()) == []
+
+
+def test_a_zone_of_ours_that_was_taken_out_of_its_network_is_still_ours(cloud: MemoryCloud) -> None:
+    zone = make(cloud, vpc="vpc-2")
+    tags = marked.written(marks.tags(declared.zone_id(environment()), "-", {}))
+    cloud.call("route53", "change_tags_for_resource", ResourceType="hostedzone", ResourceId=zone, AddTags=tags)
+    assert zones.ids(cloud, environment()) == [zone]
+
+
+def test_without_a_network_to_go_by_all_of_the_name_are_shown(cloud: MemoryCloud) -> None:
+    both = {make(cloud, vpc="vpc-2"), make(cloud, vpc="vpc-1")}
+    assert set(zones.ids(cloud, environment(vpc=""))) == both
