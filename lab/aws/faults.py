@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from lab.aws.calls import Call
 
-Kind = Literal["throttle", "error", "timeout-before", "timeout-after-success", "latency", "stale"]
+Kind = Literal["throttle", "error", "timeout-before", "timeout-after-success", "latency", "hold", "stale"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +75,7 @@ class Faults:
         self._lock = threading.Lock()
         self._number = itertools.count(1)
         self._faults: list[Fault] = []
+        self._lifted = threading.Condition(self._lock)
 
     def add(self, fault: Fault) -> int:
         """Put *fault* in force; its number."""
@@ -87,6 +88,12 @@ class Faults:
         """Lift fault *number*, or all."""
         with self._lock:
             self._faults = [each for each in self._faults if number is not None and each.id != number]
+            self._lifted.notify_all()
+
+    def hold(self, fault: Fault) -> None:
+        """Wait until *fault* is lifted."""
+        with self._lifted:
+            self._lifted.wait_for(lambda: fault not in self._faults)
 
     def read(self) -> list[dict[str, Any]]:
         """The faults in force with their counts."""

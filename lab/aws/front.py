@@ -70,6 +70,8 @@ class Front:
             return refusal.throttled(call.service)
         struck = self.faults.strike(call)
         for fault in struck:
+            if fault.fault == "hold":
+                self.faults.hold(fault)
             _before(fault, call)
         answer = self._ask(call, environ, max((fault.seconds for fault in struck if fault.fault == "stale"), default=0.0))
         for fault in struck:
@@ -118,7 +120,7 @@ def _before(fault: Fault, call: Call) -> None:
         case "timeout-before":
             time.sleep(fault.seconds)
             raise _CutShortError(None)
-        case "timeout-after-success" | "stale":
+        case "timeout-after-success" | "hold" | "stale":
             pass
 
 

@@ -67,7 +67,7 @@ def missing_region(settings: Settings) -> str:
 
 def connect(settings: Settings, patience: Patience) -> tuple[Client, str]:
     """A client for the identity of *settings*, with the account's id where that may be asked for."""
-    retries = settings.values.get("maxRetries", 25)
+    retries = settings.values.get("maxRetries") or os.environ.get("AWS_MAX_ATTEMPTS") or 25
     client = Client(_credentials(settings.values), settings.region, settings.endpoints, patience, int(retries))
     for role in settings.values.get("assumeRoles") or ():
         client = _assume(client, role)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -63,3 +64,15 @@ def test_a_number_lifts_its_fault_only() -> None:
 def test_a_wrong_order_is_refused_in_words(document: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         faults.parse(document)
+
+
+def test_a_held_call_waits_until_its_fault_is_lifted() -> None:
+    found = ordered(fault="hold", match={"action": "CreateVolume"})
+    (fault,) = found.strike(call())
+    held = threading.Thread(target=found.hold, args=(fault,))
+    held.start()
+    held.join(0.05)
+    assert held.is_alive()
+    found.clear(fault.id)
+    held.join(5)
+    assert not held.is_alive()
