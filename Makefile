@@ -1,4 +1,4 @@
-.PHONY: setup demo check test bench lock
+.PHONY: setup demo check test bench lock verify-aws
 
 setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
 	@scripts/setup
@@ -21,3 +21,7 @@ bench: setup      ## speed, measured: all of it or ONLY=plan,peer; results in be
 
 lock:             ## pin the dependencies anew
 	@scripts/lock
+
+verify-aws: setup ## the main job against your own account and cluster: make verify-aws ENVIRONMENT=path/to/environment.yaml
+	@test -n "$(ENVIRONMENT)" || { echo "name an Environment document of yours: make verify-aws ENVIRONMENT=path/to/environment.yaml" >&2; exit 1; }
+	@.venv/bin/python -m tests.verify "$(ENVIRONMENT)"
