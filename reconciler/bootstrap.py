@@ -22,7 +22,8 @@ from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Outcome
 from reconciler.outside import Outside
-from reconciler.ports import Progress
+from reconciler.ports import Payload, Progress
+from reconciler.resources import kubernetes
 from reconciler.world import World
 
 if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
@@ -124,6 +125,7 @@ class Home(Outside):
             clear=self._clear,
             together=together.run,
             stopping=lambda: self.stop.is_set() or (self.lease is not None and self.lease.lost),
+            look=self._look,
         )
 
     @cached_property
@@ -131,6 +133,11 @@ class Home(Outside):
         from providers.checkpoints import Checkpoints  # noqa: PLC0415
 
         return Checkpoints(self.backend, lambda words: print(f"Note: {words}", file=sys.stderr, flush=True))  # noqa: T201
+
+    def _look(self, id: ResourceId) -> Payload | None:
+        """One Kubernetes object as the API server tells it, with who wrote what of it."""
+        kind, namespace, name = id.name.split("/")
+        return self.cluster.get(kubernetes.KINDS[kind], name, namespace=namespace.removeprefix("-"))
 
     def _clear(self) -> None:
         """What dead runs left in the engine's record, broken or half done; no engine where they left nothing."""

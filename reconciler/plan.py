@@ -74,16 +74,6 @@ def fingerprint(changes: Iterable[Change], observed: Observed) -> str:
     return _sha256([[str(id), [plain(live.fields) for live in observed.live.get(id, ())]] for id in sorted(touched)])
 
 
-def drifted(change: Change, commit: str) -> list[str]:
-    """What a note on drift says of *change*: `ttl is 300 live, 5 declared (since the apply of 1c9e0d2)`, at most three fields."""
-    since = f"(since the apply of {commit[:7]})" if commit else "(since the last apply)"
-    if change.action == "create":
-        return [f"is gone {since}"]
-    fields = change.fields[:3] if change.action in {"update", "replace", "refuse"} else ()
-    told = ("(sensitive value)" if field.secret else f"{shown(field.before)} live, {shown(field.after)} declared" for field in fields)
-    return [f"{spell(field.path)} is {text} {since}" for field, text in zip(fields, told, strict=True)]
-
-
 def shown(value: Value) -> str:
     """A value within a sentence."""
     return "absent" if value is None else value if isinstance(value, str) else json.dumps(plain(value))

@@ -14,7 +14,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import ComponentsSummary
-from reconciler.ports import Checkpoints, Clock, History, Leases, Progress
+from reconciler.ports import Checkpoints, Clock, History, Leases, Payload, Progress
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,7 @@ class World:
     commits that took services away. *run* has the engine run units side by side. *members* and *components* take one step and say
     how each of theirs stands; *retain* marks volumes whose spec is gone; *clear* removes what dead runs left in the engine's record.
     *together* runs calls side by side and ends when all have; *stopping* turns true when a person interrupts.
+    *look* reads one Kubernetes object whole, for the little that bulk reads drop.
     """
 
     kinds: Mapping[str, Kind]
@@ -44,3 +45,4 @@ class World:
     clear: Callable[[], None]
     together: Callable[[Iterable[Callable[[], None]]], None]
     stopping: Callable[[], bool]
+    look: Callable[[ResourceId], Payload | None] = lambda _: None

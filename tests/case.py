@@ -33,6 +33,7 @@ from reconciler.resources import kubernetes
 from tests.memory_world import MemoryWorld, desired
 
 ROOT = Path(__file__).with_name("cases")
+COMMIT = "1c9e0d2"  # what a case calls the commit that was applied
 _OBSERVED = {"applied", "live", "changed", "unknown", "unread"}
 _TAGGED = {"volume": ("volumes", "Tags"), "interface": ("interfaces", "TagSet"), "address": ("addresses", "Tags")}
 _IDS = {"volume": "VolumeId", "interface": "NetworkInterfaceId", "address": "AllocationId"}
@@ -52,7 +53,9 @@ class Case:
         world = MemoryWorld()
         self._prepare(world)
         plan = world.plan(desired(self.desired)).plan
-        return "".join(line for line in text.render(plan).splitlines(keepends=True) if not line.startswith("Digest "))
+        told = "".join(line for line in text.render(plan).splitlines(keepends=True) if not line.startswith("Digest "))
+        before = [entry["commit"][:7] for entry in world.history.recorded]
+        return told.replace(before[-1], COMMIT) if before else told
 
     def _prepare(self, world: MemoryWorld) -> None:
         if surplus := set(self.observed) - _OBSERVED:

@@ -10,13 +10,14 @@ from typing import Any
 
 from providers.executor import Executor
 from providers.leftover import Sweeping
-from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryLeases
+from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
 from providers.observe import observe
-from reconciler import kinds, load, loop
+from reconciler import kinds, load, loop, past
 from reconciler.loop import Prepared
 from reconciler.members import act
 from reconciler.members.controller import Controller
 from reconciler.members.member import declared, departing
+from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
@@ -61,17 +62,6 @@ def loaded(text: str, path: str = "services.yaml") -> Desired:
     )
 
 
-class Nothing:
-    """A history in which nothing ever happened."""
-
-    def record(self, revision: Revision, action: str, summary: Mapping[str, int], result: str) -> None:
-        raise AssertionError(f"{action} of {revision} is not recorded here: {summary} {result}")
-
-    def entries(self, environment: str, limit: int) -> Iterable[Mapping[str, Any]]:
-        del environment, limit
-        return ()
-
-
 @dataclass
 class MemoryWorld:
     """One account, one cluster, one engine; *touched* is every address that anything was begun for."""
@@ -81,6 +71,7 @@ class MemoryWorld:
     touched: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.history = MemoryHistory(self.clock)
         instances = {f"i-{zone[-1]}": zone for zone in ZONES}
         self.cloud = MemoryCloud(subnets=SUBNETS, instances=instances, page=5, clock=self.clock)
         self.cluster.fate = self.cloud.fate
@@ -93,7 +84,11 @@ class MemoryWorld:
 
     def apply(self, prepared: Prepared, *, timeout: float = 60.0) -> Report:
         """Carry *prepared* out, the engine first, then whatever the members still lack."""
-        return loop.converge(self.world(prepared.desired.environment), prepared, loop.Options(timeout=timeout, progress=self._progress))
+        world = self.world(prepared.desired.environment)
+        report = loop.converge(world, prepared, loop.Options(timeout=timeout, progress=self._progress))
+        if prepared.plan:
+            past.record(world, prepared, report, "apply", "converged" if report.ok else "partly")
+        return report
 
     def converge(self, text: str) -> Report:
         """Plan and apply what *text* declares."""
@@ -119,7 +114,7 @@ class MemoryWorld:
             clock=self.clock,
             checkpoints=self.engine,
             leases=MemoryLeases,
-            history=Nothing(),
+            history=self.history,
             observe=lambda: self.observed(environment),
             standing=lambda _: {},
             summarise=lambda _: (),
@@ -131,7 +126,12 @@ class MemoryWorld:
             clear=self.engine.clear,
             together=_one_after_the_other,
             stopping=lambda: self.cloud.fate.stopped,
+            look=self._look,
         )
+
+    def _look(self, id: ResourceId) -> Mapping[str, Any] | None:
+        kind, namespace, name = id.name.split("/")
+        return self.cluster.get(kubernetes.KINDS[kind], name, namespace=namespace.removeprefix("-"))
 
     def _progress(self, address: str, what: str, words: str) -> None:
         del what, words

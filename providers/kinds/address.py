@@ -49,5 +49,8 @@ class _Address:
         made = ec2.Eip(str(resource.id), domain="vpc", network_interface=fields["interface"], tags=fields["tags"], opts=options)
         return {"": made, "id": made.id, "public_ip": made.public_ip}
 
+    def recall(self, inputs: Payload) -> Fields:
+        return marked.recalled(inputs, {"interface": "networkInterface", "tags": "tags"})
+
 
 KIND: Kind = _Address()

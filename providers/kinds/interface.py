@@ -73,6 +73,9 @@ class _Interface:
         )
         return {"": made, "id": made.id, "private_ip": made.private_ip, "mac_address": made.mac_address}
 
+    def recall(self, inputs: Payload) -> Fields:
+        return marked.recalled(inputs, {"subnet": "subnetId", "security_groups": "securityGroups", "tags": "tags"})
+
 
 _SUBNET = marked.refused("an interface cannot leave its subnet, and a new one would have another address")
 _UNCOMPARED = FieldPolicy(canonical=lambda _: None)

@@ -81,6 +81,10 @@ class _Volume:
         )
         return {"": made, "id": made.id, "zone": made.availability_zone}
 
+    def recall(self, inputs: Payload) -> Fields:
+        found = marked.recalled(inputs, _INPUTS)
+        return {**found, "size": f"{int(found['size'])}Gi"} if "size" in found else found
+
 
 def _amount(size: Value) -> Value:
     return str(Quantity.parse(size).value.normalize()) if isinstance(size, str) else size
@@ -111,6 +115,16 @@ _POLICIES: dict[tuple[str, ...], FieldPolicy] = {
     ("throughput",): _SPENDING,
     ("zone",): marked.refused("a volume cannot leave its zone"),
     ("encrypted",): marked.refused(_CRYPTED),
+}
+_INPUTS = {
+    "size": "size",
+    "type": "type",
+    "zone": "availabilityZone",
+    "encrypted": "encrypted",
+    "iops": "iops",
+    "throughput": "throughput",
+    "kms_key": "kmsKeyId",
+    "tags": "tags",
 }
 
 KIND: Kind = _Volume()

@@ -4,6 +4,7 @@ from providers.memory.cloud import MemoryCloud
 from providers.memory.cluster import MemoryCluster
 from providers.memory.engine import MemoryEngine
 from providers.memory.fault import Fate, Killed
+from providers.memory.history import MemoryHistory
 from providers.memory.lease import MemoryLease, MemoryLeases, Table
 from providers.memory.still import FixedClock, MemoryResolver
 
@@ -14,6 +15,7 @@ __all__ = [
     "MemoryCloud",
     "MemoryCluster",
     "MemoryEngine",
+    "MemoryHistory",
     "MemoryLease",
     "MemoryLeases",
     "MemoryResolver",

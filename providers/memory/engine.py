@@ -22,7 +22,7 @@ from reconciler.model.observation import Observation, Observed
 from reconciler.model.outcome import Blocked, Done, Failed, Outcome
 from reconciler.model.resource import Resource
 from reconciler.model.value import Ref, Value
-from reconciler.ports import Progress, StackResult, StackRun
+from reconciler.ports import Progress, Recall, Recorded, StackResult, StackRun
 
 Gate = Callable[[Iterable[Change], Iterable[Step]], str]  # why a run may not go on; "" where it may
 
@@ -38,6 +38,7 @@ class MemoryEngine:
         self.kinds = kinds
         self.held: dict[str, dict[ResourceId, str]] = {}
         self.unsure: set[ResourceId] = set()
+        self.records: dict[ResourceId, Recorded] = {}
         self.ran: list[str] = []
         self.did: list[Step] = []
         self.gate: Gate = lambda *_: ""
@@ -51,6 +52,11 @@ class MemoryEngine:
 
     def pending(self, environment: str) -> frozenset[ResourceId]:
         return frozenset(id for id in self.unsure if id.environment == environment)
+
+    def recorded(self, environment: str, stack: str, recall: Recall) -> Mapping[ResourceId, Recorded]:
+        del recall  # it remembers the fields themselves
+        held = (id for id in self.held.get(stack, {}) if id.environment == environment)
+        return {id: self.records[id] for id in held if id in self.records}
 
     def clear(self) -> None:
         """Drop what a dead run left unfinished; whoever asks has looked for what it made."""
@@ -78,6 +84,8 @@ class MemoryEngine:
         work = _Work(self, run, {id: dict(known) for id, known in run.attributes.items()}, {})
         for step in steps:
             work.outcomes[step.id] = self._carried_out(work, step, progress)
+            if step.op not in GOES and isinstance(work.outcomes[step.id], Done):
+                self.records[step.id] = Recorded(work.fields(step.id), work.declared[step.id].protected)
         if not held:
             self.held.pop(run.stack, None)
         outcomes = {change.id: work.outcomes.get(change.id, Done()) for change in run.changes if change.acts}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from reconciler import bootstrap, errors, loop, planfile, version
+from reconciler import bootstrap, errors, loop, past, planfile, version
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
 from reconciler.cli import ending, faults, progress
@@ -126,7 +126,7 @@ def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str 
         code = ending.PARTLY if plan.acting else ending.REFUSED
     result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed", ending.REFUSED: "refused"}.get(code, "partly")
     if plan or code:
-        world.history.record(plan.revision, action, dict(plan.summary), result)
+        past.record(world, prepared, report, action, result)
     _close(plan, report, code)
     return code
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model.change import Change
+from reconciler.model.change import Change, FieldChange
 from reconciler.model.origin import Revision
 
 
@@ -24,10 +24,30 @@ class ComponentsSummary:
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A field whose live value left what was declared and applied, without a commit saying so."""
+    """A field whose live value left what was declared and applied, without a commit saying so.
+
+    *field* has the live value before and what was declared after, None where the whole thing is gone; *commit* is that of the apply.
+    """
 
     address: str
     text: str
+    field: FieldChange | None = None
+    commit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """A field that was put back time and again: who sets it, how often since when (UTC, to the minute)."""
+
+    address: str
+    path: str
+    owner: str
+    times: int
+    since: str
+
+    @property
+    def text(self) -> str:
+        return f"{self.owner} set it {self.times} times since {self.since}; add it to ignore or end that"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +59,17 @@ class Plan:
     digest: str
     components: tuple[ComponentsSummary, ...] = ()
     drift: tuple[Drift, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    held: Mapping[str, str] = field(default_factory=dict)  # services that are left as they are, with the fault that holds each
     fingerprint: str = ""
     known: int = field(default=0, compare=False)  # live things of ours when it was made: what a guard's share is of
 
     def __bool__(self) -> bool:
-        return any(change.action != "keep" for change in self.changes) or any(c.pending or c.failed for c in self.components)
+        return (
+            bool(self.held)
+            or any(change.action != "keep" for change in self.changes)
+            or any(c.pending or c.failed for c in self.components)
+        )
 
     def __iter__(self) -> Iterator[Change]:
         return iter(self.changes)
