@@ -55,8 +55,8 @@ def _ambiguous(resource: Resource, scene: Scene) -> Change | None:
 def _missing(resource: Resource, scene: Scene) -> Change | None:
     if scene.found(resource.id):
         return None
-    if resource.owner == "members" and resource.stack in scene.context.stopped:
-        return say(resource, "keep", "its member is stopped: there is no Pod to follow")
+    if stopped := _follows_nobody(resource, scene):
+        return stopped
     fields = tuple(FieldChange((name,), None, value) for name, value in resource.fields.items())
     return say(resource, "create", "declared, not found", fields=fields)
 
@@ -77,6 +77,13 @@ def _changes_hands(resource: Resource, scene: Scene) -> Change | None:
     return replace(say(resource, "replace", reason, scene.found(resource.id)), owner="engine")
 
 
+def _follows_nobody(resource: Resource, scene: Scene) -> Change | None:
+    """A record of a stopped member: it is written when a Pod comes, and until then stays as it is."""
+    if resource.owner != "members" or resource.stack not in scene.context.stopped:
+        return None
+    return say(resource, "keep", "its member is stopped: there is no Pod to follow", scene.found(resource.id))
+
+
 def _of_others(resource: Resource, scene: Scene) -> Change | None:
     """What services share and others made serves as it is."""
     live = scene.found(resource.id)
@@ -84,7 +91,7 @@ def _of_others(resource: Resource, scene: Scene) -> Change | None:
 
 
 # In this order: those behind `_missing` may rely on there being exactly one live thing.
-_RULES: tuple[Rule, ...] = (_held, _unread, _refers_to_unread, _ambiguous, _missing, _retained, _changes_hands, _of_others)
+_RULES: tuple[Rule, ...] = (_held, _unread, _refers_to_unread, _ambiguous, _missing, _retained, _changes_hands, _follows_nobody, _of_others)
 
 
 def _compared(resource: Resource, scene: Scene) -> Change:
