@@ -1,30 +1,37 @@
-"""Requests to an API server: signed in by lightkube's client, sent again while that may help and can do no harm, refusals as ours."""
+"""Requests to an API server: kept connections, sent again while that may help and can do no harm, refusals as ours.
+
+It is urllib3 and not a client of Kubernetes or a larger HTTP library: AWS's own brings it, and a plan waits for every import.
+"""
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Collection, Iterator
+import urllib.request
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode, urlsplit
 
-import httpx2
-from lightkube.config.client_adapter import Client, ConnectionParams
-from lightkube.config.kubeconfig import SingleConfig
-from lightkube.core.exceptions import ConfigError
+import msgspec
+import urllib3
+from urllib3 import exceptions
 
-from providers.kubernetes.kubeconfig import HINT
+from providers.kubernetes import credentials
+from providers.kubernetes.kubeconfig import HINT, Access
 from reconciler import errors
 from reconciler.ports import ObjectKind
 
 PATIENCE = 60.0  # seconds for which a request is sent again while the API server is busy or cannot be reached
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 5.0
-BUSY, BROKEN = 429, 500
+BUSY, BROKEN, UNKNOWN = 429, 500, 401
 VERBS = {"GET": "read", "POST": "create", "PUT": "replace", "PATCH": "patch", "DELETE": "delete"}
-_TIMEOUT = httpx2.Timeout(30, connect=5)
-_UNREACHED = "see whether the cluster runs, and whether `kubernetes` in environment.yaml names it"
-_UNSENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_TIMEOUT = urllib3.Timeout(connect=5, read=30)
+_CONNECTIONS = 16
+_UNREACHED = "see whether the cluster runs and `kubernetes` in environment.yaml names it"
+_UNSENT = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError, exceptions.ProxyError, exceptions.SSLError)
+_ACCEPT = {"Accept": "application/json", "Accept-Encoding": "gzip", "User-Agent": "reconciler"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,25 +55,43 @@ class Target:
         return " ".join(part for part in (f"{self.subresource} of" if self.subresource else "", self.kind.kind, name) if part)
 
 
-class Transport:
-    """One API server with the credentials of *config*; may be used by many threads."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the server said."""
 
-    def __init__(self, config: SingleConfig, patience: float) -> None:
-        self.server, self.patience = config.cluster.server, patience
+    status_code: int
+    headers: Mapping[str, str]
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        return 200 <= self.status_code < 300  # noqa: PLR2004 - HTTP's own numbers
+
+    def json(self) -> Any:
+        """The document; ValueError where it is none."""
+        return msgspec.json.decode(self.content)
+
+
+class Transport:
+    """One API server with the credentials of *access*; may be used by many threads."""
+
+    def __init__(self, access: Access, patience: float) -> None:
+        self.server, self.patience = access.cluster.server.rstrip("/"), patience
+        self._credentials = credentials.Credentials(access)
         try:
-            self._http = Client(config, ConnectionParams(timeout=_TIMEOUT))
-        except (ConfigError, OSError, ValueError) as error:
+            self._pool = _pool(access)
+        except (OSError, ValueError, exceptions.HTTPError) as error:
             raise errors.UsageError(f"the credentials for {self.server} cannot be used: {error}", hint=HINT) from error
 
     def close(self) -> None:
-        self._http.close()
+        self._pool.clear()
 
-    def send(self, verb: str, target: Target, *, tolerate: Collection[int] = (), **request: Any) -> httpx2.Response:
-        """The server's answer: a success, or one of the statuses to *tolerate*."""
+    def send(self, verb: str, target: Target, *, tolerate: Collection[int] = (), **request: Any) -> Answer:
+        """The server's answer: a success, or one of the statuses to *tolerate*. *request*: params, headers, and json or content."""
         deadline, pause = time.monotonic() + self.patience, FIRST_PAUSE
         while True:
-            answer = self._try(lambda: self._http.request(verb, target.path, **request), verb, target)
-            if isinstance(answer, httpx2.Response) and (answer.is_success or answer.status_code in tolerate):
+            answer = self._try(lambda: self._answered(verb, target, **request), verb, target)
+            if isinstance(answer, Answer) and (answer.is_success or answer.status_code in tolerate):
                 return answer
             failed = answer if isinstance(answer, errors.ProviderError) else refusal(answer, verb, target)
             wait = max(_asked_to_wait(answer), pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, guards nothing
@@ -77,13 +102,45 @@ class Transport:
 
     def stream(self, target: Target, **request: Any) -> Iterator[bytes]:
         """The bytes of an answer as they come; not tried again."""
-        with self._reached("GET", target), self._http.stream("GET", target.path, **request) as answer:
-            if not answer.is_success:
-                answer.read()
-                raise refusal(answer, "GET", target)
-            yield from answer.iter_bytes()
+        with self._reached("GET", target):
+            answer = self._asked("GET", target, streamed=True, **request)
+            try:
+                if not Answer(answer.status, answer.headers, b"").is_success:
+                    raise refusal(Answer(answer.status, answer.headers, answer.read()), "GET", target)
+                yield from answer.stream()
+            finally:
+                answer.release_conn()
 
-    def _try(self, send: Callable[[], httpx2.Response], verb: str, target: Target) -> httpx2.Response | errors.TransientError:
+    def _answered(self, verb: str, target: Target, **request: Any) -> Answer:
+        answer = self._asked(verb, target, **request)
+        return Answer(answer.status, answer.headers, answer.data)
+
+    def _asked(
+        self,
+        verb: str,
+        target: Target,
+        *,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        json: Any = None,
+        content: bytes | None = None,
+        streamed: bool = False,
+    ) -> urllib3.BaseHTTPResponse:
+        """One exchange; a second one where the token is no longer taken and another can be had."""
+        url = f"{self.server}{target.path}{'?' + urlencode(params) if params else ''}"
+        body = msgspec.json.encode(json) if json is not None else content
+        named = {**_ACCEPT, **({"Content-Type": "application/json"} if json is not None else {}), **(headers or {})}
+        header = self._credentials.header()
+        answer = self._exchange(verb, url, body, _signed(named, header), streamed)
+        if answer.status == UNKNOWN and self._credentials.renewable:
+            answer.drain_conn()
+            answer = self._exchange(verb, url, body, _signed(named, self._credentials.header(refused=header)), streamed)
+        return answer
+
+    def _exchange(self, verb: str, url: str, body: bytes | None, headers: Mapping[str, str], streamed: bool) -> urllib3.BaseHTTPResponse:
+        return self._pool.request(verb, url, body=body, headers=headers, preload_content=not streamed, retries=False, redirect=False)
+
+    def _try(self, send: Callable[[], Answer], verb: str, target: Target) -> Answer | errors.TransientError:
         try:
             with self._reached(verb, target):
                 return send()
@@ -94,17 +151,35 @@ class Transport:
     def _reached(self, verb: str, target: Target) -> Iterator[None]:
         try:
             yield
-        except httpx2.TransportError as error:
+        except exceptions.HTTPError as error:
             code = "Unsent" if isinstance(error, _UNSENT) else type(error).__name__
-            message = f"{self.server} could not be reached to {VERBS[verb]} {target}: {error or type(error).__name__}"
-            raise errors.TransientError(
-                message, hint="see whether the cluster runs and `kubernetes` in environment.yaml names it", code=code
-            ) from error
-        except (ConfigError, OSError) as error:  # a token's file or the program that makes tokens is not there
+            message = f"{self.server} could not be reached to {VERBS[verb]} {target}: {_brief(error)}"
+            raise errors.TransientError(message, hint=_UNREACHED, code=code) from error
+        except OSError as error:  # a token's file or the program that makes tokens is not there
             raise errors.UsageError(f"no credentials for {self.server}: {str(error)[:300]}", hint=HINT) from error
 
 
-def refusal(answer: httpx2.Response, verb: str, target: Target) -> errors.ProviderError:
+def _pool(access: Access) -> urllib3.PoolManager:
+    """Connections to the cluster, through the proxy that it or the environment names."""
+    cluster, host = access.cluster, urlsplit(access.cluster.server)
+    settings: dict[str, Any] = {"maxsize": _CONNECTIONS, "timeout": _TIMEOUT, "ssl_context": credentials.context(access)}
+    if cluster.server_name:
+        settings |= {"server_hostname": cluster.server_name, "assert_hostname": cluster.server_name}
+    outside = "" if urllib.request.proxy_bypass(host.netloc) else urllib.request.getproxies().get(host.scheme, "")
+    proxy = cluster.proxy or outside
+    return urllib3.ProxyManager(proxy, **settings) if proxy else urllib3.PoolManager(**settings)
+
+
+def _signed(headers: Mapping[str, str], header: str | None) -> Mapping[str, str]:
+    return {**headers, "Authorization": header} if header else headers
+
+
+def _brief(error: exceptions.HTTPError) -> str:
+    """What went wrong, without the pool that it went wrong in."""
+    return str(error).rpartition(": ")[2][:300] or type(error).__name__
+
+
+def refusal(answer: Answer, verb: str, target: Target) -> errors.ProviderError:
     """The server's own words as an error; for Secrets only its reason, since a message may repeat what was sent."""
     status = answer.status_code
     try:
@@ -127,7 +202,7 @@ def _again(verb: str, failed: errors.ProviderError) -> bool:
     return isinstance(failed, errors.TransientError) and (verb != "POST" or failed.status == BUSY or failed.code == "Unsent")
 
 
-def _asked_to_wait(answer: httpx2.Response | errors.TransientError) -> float:
+def _asked_to_wait(answer: Answer | errors.TransientError) -> float:
     """Seconds that a busy server asks for."""
-    asked = answer.headers.get("Retry-After", "") if isinstance(answer, httpx2.Response) else ""
+    asked = answer.headers.get("Retry-After", "") if isinstance(answer, Answer) else ""
     return float(asked) if asked.isdigit() else 0.0

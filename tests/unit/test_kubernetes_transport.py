@@ -133,7 +133,7 @@ def test_a_busy_server_is_asked_again_when_it_says(server: Server, cluster: Kube
 
 
 def test_a_server_that_stays_busy_is_transient_with_its_words(server: Server, cluster: Kubernetes) -> None:
-    cluster.patience = 0.3
+    cluster.patience = 0.8
     server.refuse(503, "ServiceUnavailable")
     with pytest.raises(
         errors.TransientError, match="Kubernetes refused to read ConfigMap default/a: ServiceUnavailable: ServiceUn"
