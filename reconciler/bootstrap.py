@@ -85,6 +85,12 @@ class Home(Outside):
         path = self.here.folder / "plans" / f"{digest}.json"
         return path.read_text() if digest.isalnum() and path.exists() else ""
 
+    def identity(self) -> dict[str, str]:
+        """Which account and which cluster the plan's credentials lead to."""
+        from providers import identity  # noqa: PLC0415
+
+        return identity.identity(self.environment, self.cloud, self.cluster)
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """SIGINT and SIGTERM ask for an end: nothing new starts, what is in flight finishes."""

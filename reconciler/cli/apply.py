@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from reconciler import bootstrap, errors, loop, past, planfile, version
+from reconciler import bootstrap, errors, loop, past, planfile
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
-from reconciler.cli import ending, faults, progress
+from reconciler.cli import approval, ending, faults, progress
+from reconciler.cli.approval import Approval
 from reconciler.cli.options import Common, common
 from reconciler.loop import Prepared
 from reconciler.model.duration import Duration
@@ -22,33 +23,6 @@ from reconciler.render import text
 from reconciler.world import World
 
 HOLDS_FOR = 60.0  # seconds after its last heartbeat that a lease of another host is respected
-
-
-@dataclass(frozen=True, slots=True)
-class Approval:
-    """How the plan was approved: a file, a digest, beforehand, or not yet."""
-
-    saved: planfile.Saved | None = None
-    digest: str = ""
-    auto: bool = False
-
-    def check(self, made: Plan, home: Home) -> None:
-        """Raise StalePlan where *made* is not what was approved, UsageError where nobody did; ask where there is somebody to ask."""
-        saved = self.saved or (planfile.load(text_, "the approved plan") if (text_ := self.digest and home.recall(self.digest)) else None)
-        if saved:
-            planfile.check(saved, made, version.VERSION, home.clock.now())
-        elif self.digest and self.digest != made.digest:
-            raise errors.StalePlan(f"digest {self.digest[:12]} was approved, this plan is {made.digest[:12]}", hint="read the plan above")
-        elif not self.digest and not self.auto:
-            _ask()
-
-
-def _ask() -> None:
-    if not sys.stdin.isatty():
-        hint = "give a plan file, --digest or --auto-approve"
-        raise errors.UsageError("nobody approved this plan, and there is no terminal to ask at", hint=hint)
-    if click.prompt("Only 'yes' applies this plan", default="", show_default=False) != "yes":
-        raise errors.UsageError("not approved; nothing was changed")
 
 
 @click.command()
@@ -71,7 +45,8 @@ def apply(
     no_wait: bool,
 ) -> int:
     """Make the world match the specs, and wait until it does. PLANFILE is a plan saved with `plan --out`; it is its own approval."""
-    saved = planfile.load(planfile_.read_text(), str(planfile_)) if planfile_ else None
+    saved = _load(planfile_, services) if planfile_ else None
+    approved, only = Approval(saved, digest, auto_approve), frozenset(saved.services if saved else services)
     environment = saved.environment if saved else options.only()
     ref = saved.commit or options.ref if saved else options.ref
     how = loop.Options(timeout=_seconds(timeout), wait=not no_wait)
@@ -80,13 +55,12 @@ def apply(
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
             seen = loop.settle(world, environment, _note)
             faults.tell(desired)
-            prepared = loop.prepare(world, desired, frozenset(services), seen)
+            prepared = loop.prepare(world, desired, only, seen)
             click.echo(text.render(prepared.plan), nl=False)
-            if prepared.plan:
-                Approval(saved, digest, auto_approve).check(prepared.plan, home)
-                planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
-            elif saved or digest:
-                Approval(saved, digest, auto=True).check(prepared.plan, home)
+            approved.check(prepared, home)
+            planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
+            if prepared.plan and approved.asks:
+                prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
             return _carry_out(world, prepared, how)
 
 
@@ -105,12 +79,31 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             raise errors.UsageError(f"{found.origin if found else options.repo} still declares {service}", hint=hint)
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
             seen = loop.settle(world, desired.environment.name, _note)
-            prepared = loop.prepare(world, desired, frozenset({service}), seen)
+            only = frozenset({service})
+            prepared = loop.prepare(world, desired, only, seen)
             faults.tell(desired)
             click.echo(text.render(prepared.plan), nl=False)
-            if prepared.plan:
-                Approval(auto=auto_approve).check(prepared.plan, home)
+            if prepared.plan and not auto_approve:
+                prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
             return _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)), "destroy")
+
+
+def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:
+    """The plan file at *path*, which says itself what it is narrowed to."""
+    if services:
+        raise errors.UsageError("a plan file says itself which services it is for", hint="leave out --service")
+    try:
+        return planfile.load(path.read_text(), str(path))
+    except UnicodeDecodeError as error:
+        raise errors.UsageError(f"{path} is not a plan file", hint="make one with `reconcile plan --out FILE`") from error
+
+
+def _asked(prepared: Prepared, again: Callable[[], Prepared], home: Home) -> Prepared:
+    """Ask, and look *again* before anything is done: whoever is asked may take an hour."""
+    approval.ask()
+    now = again()
+    approval.require_unmoved(prepared, now, home)
+    return now
 
 
 def _note(words: str) -> None:

@@ -12,7 +12,9 @@ from reconciler import bootstrap, errors, loop, planfile, version
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
 from reconciler.cli import ending, faults
+from reconciler.cli.approval import basis
 from reconciler.cli.options import Common, common
+from reconciler.loop import Prepared
 from reconciler.model.desired import Desired
 from reconciler.model.plan import Plan
 from reconciler.render import document, markdown, text
@@ -25,8 +27,13 @@ from reconciler.render import document, markdown, text
 @common(("text", "json", "markdown"))
 def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:
     """Show what would change and why. Nothing is changed, and nothing is written but the plan itself."""
+    environments = options.environments()
+    if out and len(environments) > 1:
+        raise errors.UsageError(
+            f"--out saves one plan, and there are the environments {', '.join(environments)}", hint="choose one with -e"
+        )
     made, codes = [], set()
-    for environment in options.environments():
+    for environment in environments:
         try:
             with bootstrap.home(environment) as home:
                 world, desired = home.world(options.repo, options.ref)
@@ -34,7 +41,7 @@ def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_
                 prepared = loop.prepare(world, desired, frozenset(services))
                 show(prepared.plan, home, options.form, desired)
                 codes |= {ending.FAILED} if desired.faults else set()
-                _remember(prepared.plan, home, out)
+                _remember(prepared, home, out)
                 made.append(prepared.plan)
         except errors.ReconcilerError as error:
             codes.add(ending.tell(error))
@@ -60,10 +67,10 @@ def show(made: Plan, home: Home, form: str, desired: Desired) -> None:
             click.echo(f"Note: apply will stop: {error.message} ({error.hint})")
 
 
-def _remember(made: Plan, home: Home, out: Path | None) -> None:
+def _remember(prepared: Prepared, home: Home, out: Path | None) -> None:
     """Save the plan where asked, and under its digest beside the environment's state: `apply --digest` can then say what moved."""
-    saved = planfile.dump(made, version.VERSION, time.time())
+    made = prepared.plan
     if out:
-        out.write_text(saved)
+        out.write_text(planfile.dump(made, version.VERSION, time.time(), basis(prepared, home.identity())))
     if made:
-        home.remember(made.digest, saved)
+        home.remember(made.digest, planfile.dump(made, version.VERSION, time.time(), basis(prepared, {})))
