@@ -41,12 +41,12 @@ class Stop:
 
 @dataclass(slots=True)
 class Effects:
-    """Every writing call and every file written passes here. *settle* tells of files written meanwhile; it is asked under the lock.
+    """Every writing call and every file written passes here. *files* count what was written meanwhile; they are asked under the lock.
 
     While the world stands still no call is let through: those that wait go on when it is released, or never, once they are dropped.
     """
 
-    settle: Callable[[], None] = lambda: None
+    files: list[Callable[[], None]] = field(default_factory=list)
     log: list[Effect] = field(default_factory=list)
     stopped: bool = False
     _stop: Stop | None = None
@@ -60,20 +60,14 @@ class Effects:
     def stop_at(self, stop: Stop) -> None:
         """Count from zero, and stop there."""
         with self._lock:
-            self.settle()
+            self._settle()
             self.log, self._stop = [], stop
 
     def forget(self) -> None:
         """Count from zero, and stop nowhere."""
         with self._lock:
-            self.settle()
+            self._settle()
             self.log, self._stop = [], None
-
-    def halt(self) -> None:
-        """Stand still now, wherever that is."""
-        with self._lock:
-            self.settle()
-            self.stopped = True
 
     def release(self, *, drop: bool) -> None:
         """Let the world go on; *drop*: calls that have waited are never made."""
@@ -87,12 +81,12 @@ class Effects:
         """Wait for a turn, alone. The caller says of the Passage whether anything was done; its answer may have to wait then."""
         with self._moved:
             drops = self._drops
-            self.settle()
+            self._settle()
             self._look(Effect(who, what, time.monotonic()), "before")
             self._wait()
             passage = Passage(dropped=drops != self._drops)
             yield passage
-            self.settle()
+            self._settle()
             if passage.done:
                 self.count(who, what)
             self._wait()
@@ -108,6 +102,10 @@ class Effects:
         """Nothing is counted meanwhile but by the caller."""
         with self._lock:
             yield
+
+    def _settle(self) -> None:
+        for count in self.files:
+            count()
 
     def _look(self, effect: Effect, place: Place, *, at_once: bool = False) -> None:
         """Stop if this is the boundary."""

@@ -72,7 +72,7 @@ class Files:
             if watch < 0:
                 raise OSError(ctypes.get_errno(), f"{folder} cannot be watched")
             self._watches[watch] = folder
-        self.effects.settle = self.drain
+        self.effects.files.append(self.drain)
         threading.Thread(target=self._listen, daemon=True).start()
 
     def drain(self) -> None:

@@ -279,31 +279,6 @@ def generate(seed: int) -> Town:
     )
 
 
-def crowd(seed: int, turns: int) -> Town:
-    """A town where each of *turns* commits has three small services of its own, and renews every layer of four hosts."""
-    draw = random.Random(seed)
-    words, zones = draw.sample(_WORDS, len(_WORDS)), tuple(draw.sample(layout.ZONES, len(layout.ZONES)))
-    base = Configuration(words.pop(), (Layer(words.pop(), copies=True), Layer(words.pop())))
-    fleet = Fleet(words.pop(), words.pop(), 1, 4, base)
-    return Town(
-        seed=seed,
-        dns=f"{words.pop()}.internal",
-        ttl=draw.randint(3, 9),
-        team=words.pop(),
-        zones=zones,
-        batch=25,
-        commits=tuple(_turn(draw, words, zones, fleet, number) for number in range(turns)),
-    )
-
-
-def _turn(draw: random.Random, words: list[str], zones: tuple[str, ...], fleet: Fleet, number: int) -> Commit:
-    kinds = ["redis", "generic", draw.choice(("redis", "generic", "zookeeper"))]
-    names = (f"{word}-{number}" for word in draw.sample(words, 3))
-    services = tuple(_service(draw, name, kind, zones, many=False) for name, kind in zip(names, kinds, strict=True))
-    layers = tuple(replace(layer, edition=f"turn-{number}") for layer in fleet.configuration.layers)
-    return Commit(services, (replace(fleet, configuration=replace(fleet.configuration, layers=layers)),))
-
-
 def _services(draw: random.Random, words: list[str], zones: tuple[str, ...]) -> tuple[Service, ...]:
     """Two to five, with a Redis among them and at most one ensemble of three ZooKeepers: a JVM each on two cores."""
     kinds = ["redis", *draw.choices(("redis", "zookeeper", "generic"), weights=(3, 2, 3), k=draw.randint(1, 4))]

@@ -114,6 +114,11 @@ class Judge:
         shared = json.loads(self.workshop.kubectl("get", "persistentvolumes,storageclasses", "-l", label, "-o", "json"))["items"]
         return sorted(_object(one) for one in (*own, *shared))
 
+    def holder(self, environment: str) -> str:
+        """Who holds the lease `apply`; "" where nobody does."""
+        lease = json.loads(self.workshop.kubectl("get", "lease", "apply", "-n", environment, "-o", "json"))
+        return str(lease["spec"].get("holderIdentity") or "")
+
     def create(self, objects: list[dict[str, Any]]) -> None:
         """Make *objects*, in order."""
         text = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})

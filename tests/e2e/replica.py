@@ -20,7 +20,7 @@ from tests.e2e.judge import Judge
 from tests.e2e.run import Run
 from tests.e2e.workshop import Ended, Workshop
 
-APPLY = ("apply", "--auto-approve", "--allow-deletes", "1000", "--timeout", "90s")
+APPLY = ("apply", "--auto-approve", "--allow-deletes", "1000", "--timeout", "4m")
 NO_CHANGES = "No changes. Your infrastructure matches the configuration."
 LAYER = "mark"
 _HOSTS = ("east", "west")
@@ -129,17 +129,17 @@ def components(name: str) -> tuple[str, ...]:
     return tuple(f"{name}-{host}" for host in _HOSTS)
 
 
-def settle(workshop: Workshop, names: tuple[str, ...], *, seconds: float = 0) -> Replicas:
+def settle(workshop: Workshop, names: tuple[str, ...], *, seconds: float = 0, services: bool = True) -> Replicas:
     """Push what *names* declare, start the hosts that their components are; a playbook takes *seconds*."""
     started = hosts.start(workshop.running, list(_HOSTS))
     places = {host.name: host.address for host in started.hosts}
     workshop.repository("layers", {f"{LAYER}.yaml": _PLAYBOOK.format(layer=LAYER, seconds=seconds)})
-    workshop.repository("config", {path: text for name in names for path, text in _specs(name, places).items()})
+    workshop.repository("config", {path: text for name in names for path, text in _specs(name, places, services=services).items()})
     return Replicas(workshop, lab_world.judge(workshop), names)
 
 
-def _specs(name: str, places: Mapping[str, str]) -> dict[str, str]:
-    """Two services that differ in whose their names and addresses are, and two components; JSON is YAML."""
+def _specs(name: str, places: Mapping[str, str], *, services: bool) -> dict[str, str]:
+    """Two *services* that differ in whose their names and addresses are, and two components; JSON is YAML."""
     ssh = {"user": "root", "keySecret": "ansible-ssh", "knownHostsSecret": "ansible-known-hosts"}
     environment = {
         "zones": list(_ZONES),
@@ -150,13 +150,13 @@ def _specs(name: str, places: Mapping[str, str]) -> dict[str, str]:
     layers = [{"name": LAYER, "cloneUrl": "../layers.git", "branch": "main", "playbook": f"{LAYER}.yaml"}]
     known = dict(zip(components(name), places.values(), strict=True))
     fleet = {"ids": list(known), "desiredConfiguration": "base", "hosts": {one: {"ansible_host": at} for one, at in known.items()}}
-    documents = {
+    documents: dict[str, tuple[str, str, Mapping[str, Any]]] = {
         "environment": ("Environment", name, environment),
-        "db": ("Service", "db", _service(name, "elastic")),
-        "kv": ("Service", "kv", _service(name, "none")),
         "base": ("Configuration", "base", {"layers": layers}),
         "fleet": ("Components", "fleet", fleet),
     }
+    if services:
+        documents |= {"db": ("Service", "db", _service(name, "elastic")), "kv": ("Service", "kv", _service(name, "none"))}
     return {f"specs/{name}/{file}.yaml": _document(*document) for file, document in documents.items()}
 
 

@@ -73,8 +73,8 @@ def one(replicas: Replicas, name: str, wanted: Kill, reference: Reference) -> Ve
     return Verdict(name, wanted, killed, faults + told, time.monotonic() - began)
 
 
-def heal(replica: Replica, reference: Reference) -> Iterator[str]:
-    """Apply *replica* as after any kill; everything that is not as if nothing had happened."""
+def heal(replica: Replica, reference: Reference, runs: int = 1) -> Iterator[str]:
+    """Apply *replica* as after any kill; everything that is not as if nothing had happened. A playbook may begin *runs* times."""
     replica.effects.forget()
     again = replica.reconcile(*APPLY)
     if again.returncode or "Apply complete!" not in again.stdout:
@@ -84,7 +84,11 @@ def heal(replica: Replica, reference: Reference) -> Iterator[str]:
     plan = replica.reconcile("plan", "--detailed-exitcode")
     if plan.returncode or NO_CHANGES not in plan.stdout:
         yield f"the next plan ended with {plan.returncode}:\n{plan.stdout}"
-    yield from differing(replica.standing(), reference.standing)
+    found, wanted = replica.standing(), reference.standing
+    if runs > 1:
+        yield from _too_often(found.pop("runs"), runs)
+        found, wanted = _but_sessions(found), _but_sessions(wanted)
+    yield from differing(found, wanted)
 
 
 def differing(found: Any, wanted: Any) -> Iterator[str]:
@@ -92,3 +96,16 @@ def differing(found: Any, wanted: Any) -> Iterator[str]:
     for what in sorted({*found, *wanted}):
         if found.get(what) != wanted.get(what):
             yield f"{what} are {found.get(what)}\n    instead of {wanted.get(what)}"
+
+
+def _too_often(counted: Mapping[str, Mapping[str, int]], runs: int) -> Iterator[str]:
+    """Components that were configured too often, or not at all."""
+    for component, steps in counted.items():
+        if steps.get("mark begins", 0) > runs or not steps.get("mark ends"):
+            yield f"of {component}'s playbook {dict(steps)}, which may begin {runs} times and has to end"
+
+
+def _but_sessions(standing: Mapping[str, Any]) -> dict[str, Any]:
+    """*standing* without sessions' Jobs and Pods, and how often they ran."""
+    objects = [one for one in standing["objects"] if one[0] != "Job" and one[:2] != ["Pod", "of a session"]]
+    return {name: seen for name, seen in standing.items() if name != "runs"} | {"objects": objects}
