@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler import cede
+from reconciler import cede, moved
 from reconciler.resources import marks
 
 if TYPE_CHECKING:
-    from reconciler.kinds import ServiceType
+    from reconciler.kinds import MemberPlan, ServiceType
     from reconciler.model.environment import Environment
     from reconciler.model.resource import Resource
     from reconciler.model.service import Service
@@ -18,10 +18,17 @@ if TYPE_CHECKING:
 
 def resources(service: Service, environment: Environment, type_: ServiceType) -> tuple[Resource, ...]:
     """Everything that *service* declares: fields that it leaves to others are named, and what it protects says so."""
-    found = type_.resources(service, environment)
+    found = type_.resources(moved.base(service), environment)
+    if service.moved_from:
+        found = tuple(moved.renamed(one, service) for one in found)
     if given := cede.rules(service):
         found = tuple(replace(one, ceded=cede.ceded(one, given)) for one in found)
     return tuple(_protected(one) for one in found) if service.protect else found
+
+
+def members(service: Service, environment: Environment, type_: ServiceType) -> tuple[MemberPlan, ...]:
+    """Who the members of *service* are."""
+    return type_.members(moved.base(service), environment)
 
 
 def _protected(resource: Resource) -> Resource:

@@ -32,6 +32,6 @@ def zones(observed: Observed) -> dict[str, str]:
 
 
 def _pinned(service: Service, desired: Desired, held: Mapping[str, str], types: Mapping[str, ServiceType]) -> Service | None:
-    members = types[service.type].members(service, desired.environment)
+    members = declare.members(service, desired.environment, types[service.type])
     other = {member.name: held[member.name] for member in members if held.get(member.name, member.zone) != member.zone}
     return service.model_copy(update={"pinned": {**service.pinned, **other}}).placed(service.locate) if other else None

@@ -32,7 +32,7 @@ def steps(run: StackRun, held: Mapping[ResourceId, str]) -> tuple[Step, ...]:
 def _declared(run: StackRun, held: Mapping[ResourceId, str]) -> Iterator[Step]:
     declared = {resource.id: resource for resource in run.resources}
     graph = {id: sorted(need for need in resource.needs if need in declared) for id, resource in sorted(declared.items())}
-    adopted = {change.id: change.live_id for change in run.changes if change.action == "adopt"}
+    adopted = {change.id: change.live_id for change in run.changes if change.action in {"adopt", "move"}}
     replaced = {change.id for change in run.changes if change.action == "replace"}
     for id in TopologicalSorter(graph).static_order():
         if id in held:

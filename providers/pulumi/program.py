@@ -39,7 +39,7 @@ class Program:
     def _register(self) -> None:
         providers = self.providers() if self.run.resources else {}
         outputs: dict[ResourceId, Mapping[str, Any]] = {}
-        adopted = {change.id: change.live_id for change in self.run.changes if change.action == "adopt"}
+        adopted = {change.id: change.live_id for change in self.run.changes if change.action in {"adopt", "move"}}
         declared = {resource.id: resource for resource in self.run.resources}
         made: dict[ResourceId, Any] = {}
         for id in in_order(declared):

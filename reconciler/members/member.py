@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from reconciler import declare
 from reconciler.kinds import ServiceType
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
@@ -52,7 +53,7 @@ def declared(services: Iterable[Service], environment: Environment, types: Mappi
             stopped=service.stopped,
         )
         for service in services
-        for plan in types[service.type].members(service, environment)
+        for plan in declare.members(service, environment, types[service.type])
     )
 
 

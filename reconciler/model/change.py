@@ -44,7 +44,7 @@ class Change:
     """What would happen to one resource. *stack* is who runs it; *live_id* what it happens to; *needs* what has to be done before it.
 
     A hold that *stands* stops nothing else of its stack: what is live stands in for what is declared. *left* are the fields that are
-    none of it, since others own them.
+    none of it, since others own them. *was* is the address from which it moves, "" where it does not.
     """
 
     id: ResourceId
@@ -58,6 +58,7 @@ class Change:
     needs: frozenset[ResourceId] = frozenset()
     stands: bool = False
     left: tuple[Left, ...] = ()
+    was: str = ""
 
     @property
     def acts(self) -> bool:

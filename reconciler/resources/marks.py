@@ -12,6 +12,7 @@ SERVICE = "reconciler/service"
 ADDRESS = "reconciler/address"
 RETAINED = "reconciler/retained"
 PROTECTED = "reconciler/protected"
+MOVED = "reconciler/moved-from"  # the name of the service whose members and objects they were made as
 TAGS = "reconciler/tags"  # the names of the other tags that we gave it: whoever comes later knows which are ours to take off
 MODIFIED = "reconciler/modified"  # when a volume was modified, but for the last time, which EBS itself remembers
 PREFIX = "reconciler/"
