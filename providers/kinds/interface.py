@@ -61,15 +61,18 @@ class _Interface:
         return "aws_network_interface"
 
     def declare(self, resource: Resource, fields: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
-        from pulumi_aws import ec2  # noqa: PLC0415 - takes a third of a second, and only the engine's program needs it
+        import pulumi  # noqa: PLC0415 - takes long, and only the engine's program needs it
+        from pulumi_aws import ec2  # noqa: PLC0415 - a third of a second, likewise
 
+        # only what is declared is put right: these the provider has values of its own for, and would set them again
+        kept = pulumi.ResourceOptions(ignore_changes=["description", "sourceDestCheck"])
         made = ec2.NetworkInterface(
             str(resource.id),
             subnet_id=fields["subnet"],
             security_groups=fields["security_groups"] or None,
             description=str(resource.id),
             tags=fields["tags"],
-            opts=options,
+            opts=pulumi.ResourceOptions.merge(options, kept),
         )
         return {"": made, "id": made.id, "private_ip": made.private_ip, "mac_address": made.mac_address}
 

@@ -56,7 +56,13 @@ class _Volume:
         )
 
     def policy(self, resource: Resource, path: tuple[str, ...]) -> FieldPolicy:
-        return _key_policy(resource) if path == ("kms_key",) else _POLICIES.get(path, marked.UPDATE)
+        match path:
+            case ("kms_key",):
+                return _key_policy(resource)
+            case ("encrypted",):
+                return marked.refused(_CRYPTED if resource.fields.get("encrypted") else _BY_ACCOUNT)
+            case _:
+                return _POLICIES.get(path, marked.UPDATE)
 
     def list_key(self, _resource: Resource, _path: tuple[str, ...]) -> str:
         return ""
@@ -65,8 +71,11 @@ class _Volume:
         return "aws_ebs_volume"
 
     def declare(self, resource: Resource, fields: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
-        from pulumi_aws import ebs  # noqa: PLC0415 - takes a third of a second, and only the engine's program needs it
+        import pulumi  # noqa: PLC0415 - takes long, and only the engine's program needs it
+        from pulumi_aws import ebs  # noqa: PLC0415 - a third of a second, likewise
 
+        # an alias is read back as the key behind it, which the engine would take for a reason to replace the volume
+        kept = pulumi.ResourceOptions(ignore_changes=["kmsKeyId"])
         made = ebs.Volume(
             str(resource.id),
             availability_zone=fields["zone"],
@@ -77,7 +86,7 @@ class _Volume:
             throughput=fields.get("throughput"),
             kms_key_id=fields.get("kms_key"),
             tags=fields["tags"],
-            opts=options,
+            opts=pulumi.ResourceOptions.merge(options, kept),
         )
         return {"": made, "id": made.id, "zone": made.availability_zone}
 
@@ -107,6 +116,7 @@ def _key_policy(resource: Resource) -> FieldPolicy:
 
 
 _CRYPTED = "a volume keeps its encryption and key; move the data to a volume of another name"
+_BY_ACCOUNT = f"{_CRYPTED}, or say encrypted: true where it is the account that encrypts by default"
 _SPENDING = FieldPolicy(spends=True)
 _POLICIES: dict[tuple[str, ...], FieldPolicy] = {
     ("size",): FieldPolicy(canonical=_amount, effect=_growth, why="a volume cannot shrink", spends=True),
@@ -114,7 +124,6 @@ _POLICIES: dict[tuple[str, ...], FieldPolicy] = {
     ("iops",): _SPENDING,
     ("throughput",): _SPENDING,
     ("zone",): marked.refused("a volume cannot leave its zone"),
-    ("encrypted",): marked.refused(_CRYPTED),
 }
 _INPUTS = {
     "size": "size",

@@ -1,5 +1,6 @@
 """The Service document: a stateful service of some members, each with volumes, a name and perhaps an address of its own."""
 
+import re
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -17,18 +18,22 @@ class _Limit(NamedTuple):
     largest: int
     iops: tuple[int, int] | None
     throughput: tuple[int, int] | None
+    ratio: int = 0  # IOPS a GiB
 
 
 # GiB, IOPS and MiB/s: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html
+# and https://docs.aws.amazon.com/ebs/latest/userguide/ebs-volume-types.html for the ratios
 _LIMITS: dict[str, _Limit] = {
     "gp2": _Limit(1, 16384, None, None),
-    "gp3": _Limit(1, 65536, (3000, 80000), (125, 2000)),
-    "io1": _Limit(4, 16384, (100, 64000), None),
-    "io2": _Limit(4, 65536, (100, 256000), None),
+    "gp3": _Limit(1, 65536, (3000, 80000), (125, 2000), ratio=500),
+    "io1": _Limit(4, 16384, (100, 64000), None, ratio=50),
+    "io2": _Limit(4, 65536, (100, 256000), None, ratio=1000),
     "st1": _Limit(125, 16384, None, None),
     "sc1": _Limit(125, 16384, None, None),
     "standard": _Limit(1, 1024, None, None),
 }
+_IOPS_A_THROUGHPUT = 4  # IOPS that each MiB/s of a gp3 volume needs
+_KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+"
 
 
 class VolumeSpec(Part):
@@ -57,17 +62,41 @@ class VolumeSpec(Part):
             raise ValueError(f"a volume of type {kind} must say its iops")
         return _within("iops", iops, kind, _LIMITS[kind].iops) if kind else iops
 
+    @field_validator("iops")
+    @classmethod
+    def _iops_fit_size(cls, iops: int | None, known: ValidationInfo) -> int | None:
+        kind, size = known.data.get("type", ""), known.data.get("size")
+        limit = _LIMITS.get(kind)
+        if iops and size and limit and limit.iops and iops > max(limit.iops[0], limit.ratio * size.gib):
+            most = max(limit.iops[0], limit.ratio * size.gib)
+            raise ValueError(f"{iops} is out of range: a {kind} volume of {size} has {most} iops at most, {limit.ratio} for each GiB")
+        return iops
+
     @field_validator("throughput")
     @classmethod
     def _throughput_fits_type(cls, throughput: int | None, known: ValidationInfo) -> int | None:
         kind = known.data.get("type", "")
         return _within("throughput", throughput, kind, _LIMITS[kind].throughput) if kind else throughput
 
+    @field_validator("throughput")
+    @classmethod
+    def _throughput_fits_iops(cls, throughput: int | None, known: ValidationInfo) -> int | None:
+        limit = _LIMITS.get(known.data.get("type", ""))
+        if not throughput or not limit or not limit.iops or "iops" not in known.data:
+            return throughput
+        iops = known.data["iops"] or limit.iops[0]
+        if throughput * _IOPS_A_THROUGHPUT > iops:
+            most, needed = iops // _IOPS_A_THROUGHPUT, throughput * _IOPS_A_THROUGHPUT
+            raise ValueError(f"{throughput} is out of range: with {iops} iops it is {most} at most; it needs iops: {needed}")
+        return throughput
+
     @field_validator("kms_key")
     @classmethod
     def _key_means_encryption(cls, key: str | None, known: ValidationInfo) -> str | None:
         if key and known.data.get("encrypted") is False:
             raise ValueError("a volume that is not encrypted takes no kmsKey")
+        if key and not re.fullmatch(_KEY, key):
+            raise ValueError("must be the ARN of a key or of an alias: arn:aws:kms:us-east-1:111122223333:alias/data")
         return key
 
 

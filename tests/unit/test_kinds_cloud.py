@@ -185,6 +185,51 @@ def test_an_interface_is_seen_with_its_address_and_place() -> None:
     }
 
 
+def test_why_the_account_encrypts_against_the_spec_is_told() -> None:
+    refused = judged(DISK, disk(encrypted=False), view("volume", VOLUME))
+    assert (refused.action, "say encrypted: true where it is the account that encrypts by default" in refused.reason) == ("refuse", True)
+
+
+@pytest.mark.parametrize("path", ["size", "type", "iops", "throughput"])
+def test_what_ebs_modifies_spends_its_budget_and_nothing_else_does(path: str) -> None:
+    resource = Resource(parse(DISK), disk(), "kv")
+    assert KINDS["volume"].policy(resource, (path,)).spends
+    assert not any(KINDS["volume"].policy(resource, other).spends for other in (("tags", "team"), ("tags",), ("kms_key",), ("zone",)))
+
+
+def test_an_alias_of_a_key_is_no_change_whatever_key_is_behind_it() -> None:
+    alias = "arn:aws:kms:us-east-1:123456789012:alias/data"
+    assert judged(DISK, disk(kms_key=alias), view("volume", VOLUME)).action == "keep"
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"Description": "by hand"},
+        {"SourceDestCheck": False},
+        {"PrivateIpAddresses": [{"PrivateIpAddress": "10.0.2.17", "Primary": True}, {"PrivateIpAddress": "10.0.2.99", "Primary": False}]},
+        {"Attachment": {"AttachmentId": "eni-attach-2", "DeviceIndex": 2, "InstanceId": "i-2", "Status": "attaching"}},
+        {"Attachment": None, "Status": "available"},
+        {"Groups": list(reversed(INTERFACE["Groups"]))},
+        {"Association": {"PublicIp": "203.0.113.12", "AllocationId": "eipalloc-1"}},
+        {"InterfaceType": "branch", "Ipv6Addresses": [{"Ipv6Address": "2001:db8::1"}]},
+    ],
+    ids=lambda told: next(iter(told)),
+)
+def test_what_members_aws_or_a_person_do_with_an_interface_is_no_drift(told: dict[str, Any]) -> None:
+    fields = {"subnet": "subnet-1", "security_groups": ["sg-b", "sg-a"]}
+    assert judged("interface/lab/zk/zk-0", fields, view("interface", INTERFACE, **told)).action == "keep"
+
+
+FOLLOWS = {"InstanceId": "i-2", "AssociationId": "eipassoc-2", "PrivateIpAddress": "10.0.2.18", "PublicIp": "203.0.113.13"}
+
+
+@pytest.mark.parametrize("told", FOLLOWS)
+def test_where_an_interface_is_taken_is_no_drift_of_its_address(told: str) -> None:
+    """Its association follows: what is declared is the interface, wherever that is attached."""
+    assert judged("address/lab/zk/zk-0", {"interface": "eni-1"}, view("address", ADDRESS, **{told: FOLLOWS[told]})).action == "keep"
+
+
 def test_security_groups_are_a_set() -> None:
     seen = view("interface", INTERFACE)
     address = "interface/lab/zk/zk-0"
@@ -247,6 +292,43 @@ def test_an_alias_has_neither_values_nor_ttl() -> None:
     alias = {"Name": "kv-0.db.internal.", "Type": "A", "HostedZoneId": "Z1", "AliasTarget": {"DNSName": "x.", "HostedZoneId": "Z9"}}
     change = judged("record/lab/kv-0.db.internal", {"type": "A", "ttl": 5, "values": ["10.0.0.1"]}, view("record", alias))
     assert change.action == "update"
+
+
+ALIAS = {
+    "Name": "api.db.internal.",
+    "Type": "A",
+    "HostedZoneId": "Z1",
+    "AliasTarget": {"DNSName": "Lb-1.ELB.amazonaws.com.", "HostedZoneId": "/hostedzone/Z35", "EvaluateTargetHealth": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "action"),
+    [
+        ({}, "keep"),
+        ({"name": "LB-1.elb.amazonaws.com."}, "keep"),
+        ({"zone": "Z35"}, "keep"),
+        ({"name": "lb-2.elb.amazonaws.com"}, "update"),
+        ({"zone": "Z36"}, "update"),
+        ({"health": False}, "update"),
+    ],
+)
+def test_an_alias_is_compared_by_where_it_leads(changed: dict[str, Any], action: str) -> None:
+    alias = {"name": "lb-1.elb.amazonaws.com", "zone": "/hostedzone/Z35", "health": True, **changed}
+    change = judged("record/lab/api.db.internal", {"zone": "Z1", "type": "A", "alias": alias}, view("record", ALIAS))
+    assert change.action == action
+
+
+def test_values_in_the_place_of_an_alias_are_an_update_and_so_is_an_alias_in_theirs() -> None:
+    alias: Fields = {"name": "lb-1.elb.amazonaws.com", "zone": "Z35", "health": True}
+    assert judged("record/lab/kv-0.db.internal", {"type": "A", "alias": alias}, view("record", RECORD)).action == "update"
+    assert judged("record/lab/api.db.internal", {"type": "A", "ttl": 5, "values": ["10.0.0.1"]}, view("record", ALIAS)).action == "update"
+
+
+def test_a_set_of_others_is_no_simple_record() -> None:
+    seen = view("record", RECORD, SetIdentifier="blue", Weight=10)
+    assert seen.fields["type"] == "A of the set blue"
+    assert judged("record/lab/kv-0.db.internal", {"type": "A", "values": ["10.0.0.1", "10.0.0.2"]}, seen).action == "refuse"
 
 
 def test_one_of_several_weighted_records_keeps_its_identifier() -> None:

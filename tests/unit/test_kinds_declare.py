@@ -116,6 +116,14 @@ def test_a_record_may_take_the_place_of_one_that_is_there(recorder: Recorder) ->
     }
 
 
+def test_an_alias_leads_to_a_name_in_a_zone(recorder: Recorder) -> None:
+    alias = {"name": "lb.elb.amazonaws.com", "zone": "Z35", "health": True}
+    made, _ = declared(recorder, "record/lab/api.db.internal", {"zone": "Z1", "type": "A", "alias": alias})
+    assert made.inputs["aliases"] == [{"name": "lb.elb.amazonaws.com", "zoneId": "Z35", "evaluateTargetHealth": True}]
+    assert made.inputs.keys().isdisjoint({"ttl", "records"})
+    assert KINDS["record"].recall(made.inputs) == {"zone": "Z1", "type": "A", "alias": alias}
+
+
 @pytest.mark.parametrize("private", [True, False])
 def test_a_zone_belongs_to_its_network(recorder: Recorder, private: bool) -> None:
     fields = {"name": "db.internal", "tags": TAGS, **({"vpc": "vpc-1"} if private else {})}
