@@ -37,7 +37,7 @@ def told(
     notes: list[Drift] = []
     for change in changes:
         drifted = _drifted(change, past, desired, observed, kinds)
-        marked.append(replace(change, fields=tuple(_marked(change.fields, drifted))) if drifted else change)
+        marked.append(replace(change, fields=tuple(_marked(change.fields, drifted))) if drifted else _emptied(change, past))
         notes += _notes(change, past, drifted)
     return tuple(marked), tuple(notes)
 
@@ -51,6 +51,12 @@ def _drifted(change: Change, past: Past, desired: Desired, observed: Observed, k
     theirs = replace(live, owned=frozenset())  # what we hold beyond that was never asked for then
     found = compare.differences(then, theirs, kinds[change.id.kind], observed)
     return tuple(one for one in found if any(_meet(one.path, field.path) for field in change.fields))
+
+
+def _emptied(change: Change, past: Past) -> Change:
+    """A volume that is made in the place of one that is gone begins empty."""
+    lost = change.action == "create" and change.id.kind == "volume" and change.id in past.declared
+    return replace(change, impact="data: what was on the one before is lost, this begins empty") if lost else change
 
 
 def _meet(one: Path, other: Path) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -13,7 +13,12 @@ from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
+Order = Callable[[tuple[str, ...]], tuple[str, ...]]
 _NOTHING: frozenset[ResourceId] = frozenset()
+
+
+def _last_first(names: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(reversed(names))
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +30,10 @@ class Context:
     gone_since: Mapping[ResourceId, str] = field(default_factory=dict)
     only: frozenset[str] = frozenset()  # services; empty means all
     stopped: frozenset[str] = frozenset()  # services whose members do not run
+    orders: Mapping[str, Order] = field(default_factory=dict)  # by service: how its members restart
+
+    def order(self, stack: str) -> Order:
+        return self.orders.get(stack) or _last_first
 
     def selects(self, stack: str) -> bool:
         return not self.only or stack in self.only

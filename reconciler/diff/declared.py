@@ -11,6 +11,7 @@ from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
 from reconciler.model.address import ResourceId
 from reconciler.model.change import FOREIGN, Change, FieldChange
+from reconciler.model.observation import Observation
 from reconciler.model.resource import Resource
 from reconciler.model.value import Ref, Value
 
@@ -109,7 +110,19 @@ def _judged(resource: Resource, fields: tuple[FieldChange, ...], scene: Scene) -
     action, reason = judge.judge(resource, fields, scene)
     if action == "update" and (busy := judge.busy(resource, fields, live[0], scene)):
         return replace(say(resource, "hold", busy, live, fields), stands=resource.id.kind != "kubernetes")
-    return replace(say(resource, action, reason, live, fields), impact=impact.impact(resource, fields))
+    return _telling(say(resource, action, reason, live, fields), resource, live[0], scene)
+
+
+def _telling(change: Change, resource: Resource, live: Observation, scene: Scene) -> Change:
+    """*change* with what it does to those who run."""
+    match change.action:
+        case "update":
+            order = scene.context.order(resource.stack)
+            return replace(change, impact=impact.of_change(resource.id, resource.fields, live, change.fields, order))
+        case "replace":
+            return replace(change, impact=impact.of_replacement(change, live))
+        case _:
+            return change
 
 
 def _referred(value: Value) -> Iterator[ResourceId]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler import removal
+from reconciler.diff import impact
 from reconciler.diff.context import Context, Scene
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change, FieldChange
@@ -59,10 +60,10 @@ def _taken(change: Change, live: Observation, context: Context) -> Change:
     known = context.engine is None or id in context.recorded(live.stack)
     owner: Owner = "members" if id.kind == "record" and not known else "engine"
     fields = tuple(FieldChange((name,), value, None) for name, value in live.fields.items())
+    change = replace(change, owner=owner, fields=fields, impact=impact.of_removal(id, live))
     if removal.of(id) == "retain":
-        what = "data is kept" if id.kind == "volume" else ""
-        return replace(change, action="forget", owner=owner, reason=f"{change.reason}; it is kept", fields=fields, impact=what)
-    return replace(change, action="delete", owner=owner, fields=fields)
+        return replace(change, action="forget", reason=f"{change.reason}; it is kept")
+    return replace(change, action="delete")
 
 
 def _let_go(id: ResourceId, stack: str, scene: Scene) -> Change:

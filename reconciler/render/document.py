@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from reconciler import plan as planning
 from reconciler.kinds import Kind
-from reconciler.model.change import Action, Change, FieldChange
-from reconciler.model.plan import Plan
+from reconciler.model.address import parse
+from reconciler.model.change import Action, Change, FieldChange, Left
+from reconciler.model.plan import Drift, Plan
 from reconciler.model.value import Path, Ref, Value, spell
 
 FORMAT_VERSION = "1.2"
@@ -36,8 +38,11 @@ def render(plan: Plan, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "digest": plan.digest,
         "summary": {name: summary[name] for name in ("import", "add", "change", "destroy", "forget", "hold", "refuse", "keep")},
         "resource_changes": [_resource(change, kinds) for change in shown],
-        "resource_drift": [{"address": drift.address, "text": drift.text} for drift in plan.drift],
+        "resource_drift": [_drift(drift, kinds) for drift in plan.drift],
+        "conflicts": [asdict(conflict) for conflict in plan.conflicts],
+        "ignored": [_left(change, left) for change in plan.changes for left in change.left],
         "held": [_still(change) for change in plan.changes if change.action == "hold"],
+        "held_services": [{"service": name, "reason": why} for name, why in sorted(plan.held.items())],
         "refused": [_still(change) for change in plan.changes if change.action == "refuse"],
         "components": [
             {
@@ -78,6 +83,23 @@ def _resource(change: Change, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "impact": change.impact,
         "change": body,
     }
+
+
+def _drift(drift: Drift, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    """As Terraform tells drift: before is what was recorded, after what is live."""
+    id, field = parse(drift.address), drift.field
+    body: dict[str, Any] = {"actions": ["update"] if field else ["delete"], "before": None, "after": None}
+    if field:
+        body |= {"before": nested([field], "after"), "after": nested([field], "before")}
+        body |= {name: _marks([field], lambda one: one.secret) for name in ("before_sensitive", "after_sensitive")}
+    named = {"type": kinds[id.kind].terraform_type(id.name), "name": id.name}
+    return {"address": drift.address, "text": drift.text, "mode": "managed", **named, "since": drift.commit, "change": body}
+
+
+def _left(change: Change, left: Left) -> dict[str, Any]:
+    """A field that others own. What is secret is neither shown as live nor as declared."""
+    told = {} if left.secret else {"live": planning.plain(left.live), "declared": planning.plain(left.declared)}
+    return {"address": str(change.id), "path": spell(left.path), "reason": left.reason, "differs": left.differs, **told}
 
 
 def _still(change: Change) -> dict[str, str]:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from reconciler.model.change import Action, Change
 from reconciler.model.plan import Plan
-from reconciler.render import text
+from reconciler.render import notes, text
 
 LIMIT = 65_536  # characters that GitHub takes in one comment
 _FOLDED_FROM = 12  # lines
+_DRIFTED = 10  # lines about what changed outside of the specs
 _DIFF: dict[Action, str] = {"create": "+", "update": "!", "replace": "-", "delete": "-", "forget": "-", "adopt": "!", "move": "!"}
 _LOSSES: frozenset[Action] = frozenset({"delete", "replace", "forget"})
 
@@ -31,14 +32,23 @@ def _head(plan: Plan) -> Iterator[str]:
     yield ""
     yield f"**{text.counts(plan)}**"
     yield from (f"- :warning: {text.headline(change).removeprefix('# ')}" for change in plan.changes if change.action in _LOSSES)
-    yield from (
-        f"- :no_entry: {text.headline(change).removeprefix('# ')}" for change in plan.changes if change.action in {"hold", "refuse"}
-    )
+    still = [text.headline(change) for change in notes.shown(plan) if change.action in {"hold", "refuse"}]
+    yield from (f"- :no_entry: {line.removeprefix('# ')}" for line in (*still, *notes.held(plan)))
+    felt = (change for change in plan.changes if change.impact and change.acts and change.action not in _LOSSES)
+    yield from (f"- :arrows_counterclockwise: {change.id}: {change.impact}" for change in felt)
+    yield from (f"- :eyes: {line}" for line in _cut(list(notes.drift(plan))))
+    yield from (f"- {line}" for line in notes.ignored(plan))
     yield from (f"- {text.components(summary)}" for summary in plan.components if summary.pending or summary.failed)
     if plan:
         yield ""
         yield f"Digest `{plan.digest}`. It is applied as shown, or not at all."
     yield ""
+
+
+def _cut(lines: list[str]) -> list[str]:
+    """*lines* of what changed outside of the specs, as many as a reader takes in."""
+    more = [f"… and {len(lines) - _DRIFTED} more"] if len(lines) > _DRIFTED else []
+    return [*lines[:_DRIFTED], *more]
 
 
 def _body(plan: Plan) -> Iterator[str]:

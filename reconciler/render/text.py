@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from reconciler.model.change import Action, Change, FieldChange
 from reconciler.model.plan import ComponentsSummary, Plan
 from reconciler.model.value import Ref, Value, spell
+from reconciler.render import notes
 
 NO_CHANGES = "No changes. Your infrastructure matches the configuration."
 SYMBOLS: dict[Action, str] = {"create": "+", "update": "~", "replace": "-/+", "delete": "-", "adopt": "<=", "forget": ".", "move": "~"}
@@ -30,9 +31,9 @@ _HIDDEN_TAGS = "reconciler/"
 def render(plan: Plan) -> str:
     """The whole plan, ending in a newline."""
     lines = [*_drift(plan)]
-    for change in plan.changes:
-        if change.action != "keep":
-            lines += [f"  {headline(change)}", *fields(change)]
+    for change in notes.shown(plan):
+        lines += [f"  {headline(change)}", *fields(change)]
+    lines += [f"  {line}" for line in notes.held(plan)]
     if lines:
         lines.append("")
     lines += footer(plan)
@@ -42,6 +43,7 @@ def render(plan: Plan) -> str:
 def footer(plan: Plan) -> Iterator[str]:
     """The counts, the components, and the digest to approve."""
     yield counts(plan)
+    yield from notes.ignored(plan)
     yield from (components(summary) for summary in plan.components if summary.pending or summary.failed)
     if plan:
         yield f"Digest {plan.digest} of {plan.revision.short}"
@@ -50,7 +52,7 @@ def footer(plan: Plan) -> Iterator[str]:
 def counts(plan: Plan) -> str:
     """`Plan: 1 to add, 2 to change, 1 to destroy. 1 on hold, 1 refused.`"""
     summary = plan.summary
-    if all(change.action == "keep" for change in plan.changes):
+    if all(change.action == "keep" for change in plan.changes) and not plan.held:
         return NO_CHANGES
     words = [f"{summary['import']} to import"] if summary["import"] else []
     words += [f"{summary[name]} to {name}" for name in ("add", "change", "destroy")]
@@ -76,8 +78,7 @@ def headline(change: Change) -> str:
 def _drift(plan: Plan) -> list[str]:
     if not plan.drift:
         return []
-    lines = ["Note: objects have changed outside of the specs (each is planned below)"]
-    return [*lines, *(f"  ~ {drift.address}   {drift.text}" for drift in plan.drift), ""]
+    return [f"Note: {notes.DRIFTED}", *(f"  ~ {line}" for line in notes.drift(plan)), ""]
 
 
 def fields(change: Change) -> list[str]:
