@@ -5,6 +5,7 @@ It is botocore's session and not boto3's: nothing here needs resources, and it s
 
 from __future__ import annotations
 
+import os
 import random
 import threading
 import time
@@ -19,6 +20,7 @@ from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, Defer
 from botocore.paginate import Paginator
 from botocore.parsers import ResponseParserError
 
+from providers.awsmodel import Loader
 from reconciler import errors
 from reconciler.ports import Payload
 
@@ -161,6 +163,9 @@ class Aws:
         session = botocore.session.Session(profile=self.profile or None)
         if self.credentials_file:
             session.set_config_variable("credentials_file", self.credentials_file)
+        named = session.get_config_variable("data_path")
+        loader = Loader(named.split(os.pathsep) if named else None, _reads if self.reads_only else lambda _: True)
+        session.register_component("data_loader", loader)
         return session
 
     def _hint(self) -> str:
@@ -180,6 +185,10 @@ class _Role:
             raise exceptions.NoCredentialsError
         fetcher = AssumeRoleCredentialFetcher(self.make, own, self.role_arn, extra_args={"RoleSessionName": "reconciler"})
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+
+
+def _reads(operation: str) -> bool:
+    return operation.startswith(("Describe", "Get", "List", "AssumeRole"))
 
 
 def _refusal(what: str, error: exceptions.ClientError) -> errors.ProviderError:

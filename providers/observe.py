@@ -21,7 +21,9 @@ def observe(environment: Environment, kinds: Mapping[str, Kind] | Iterable[Kind]
     """The live state of *environment*, by the readings of *kinds*."""
     sources = Sources(cloud, cluster, environment)
     every = kinds.values() if isinstance(kinds, Mapping) else kinds
-    readings = [reading for kind in every for reading in kind.readings(environment)]
+    # The last by name begin first: a zone is looked up in several steps, and meanwhile the others' answers are parsed.
+    named = sorted(every, key=lambda kind: kind.name, reverse=True)
+    readings = [reading for kind in named for reading in kind.readings(environment)]
     with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="observe") as pool:
         leases = pool.submit(_following, sources)
         reads = {reading.scope: pool.submit(_drain, reading.read, sources) for reading in readings}
