@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from providers import marked, zones
+from reconciler import baseline
 from reconciler.kinds import FieldPolicy, Kind, Reading, Sources
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
@@ -40,10 +41,11 @@ class _Zone:
         own = ResourceId(self.name, environment, "", name)
         ours = marked.claim(self.name, environment, tags) == own
         stack = tags.get(marks.SERVICE, SHARED) if ours else ""
-        return Observation(own, id, fields, {"zone_id": id}, marked.owned(tags), marked=ours, stack=stack)
+        attributes = {"zone_id": id, **_all(networks)}
+        return Observation(own, id, fields, attributes, marked.owned(tags), marked=ours, stack=stack)
 
     def policy(self, _resource: Resource, path: tuple[str, ...]) -> FieldPolicy:
-        return _NAME if path == ("name",) else marked.UPDATE
+        return _POLICIES.get(path, marked.UPDATE)
 
     def list_key(self, _resource: Resource, _path: tuple[str, ...]) -> str:
         return ""
@@ -52,15 +54,17 @@ class _Zone:
         return "aws_route53_zone"
 
     def declare(self, resource: Resource, fields: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
-        from pulumi_aws import route53  # noqa: PLC0415 - takes a third of a second, and only the engine's program needs it
+        import pulumi  # noqa: PLC0415 - takes long, and only the engine's program needs it
+        from pulumi_aws import route53  # noqa: PLC0415 - a third of a second, likewise
 
+        networks = [fields["vpc"], *fields.get(baseline.OTHERS, ())] if "vpc" in fields else []
         made = route53.Zone(
             str(resource.id),
             name=fields["name"],
             comment=f"Names of the members of {resource.id.environment}",
-            vpcs=[route53.ZoneVpcArgs(vpc_id=fields["vpc"])] if "vpc" in fields else None,
+            vpcs=[route53.ZoneVpcArgs(**_network(one)) for one in networks] or None,
             tags=fields["tags"],
-            opts=options,
+            opts=pulumi.ResourceOptions.merge(options, pulumi.ResourceOptions(ignore_changes=["comment"])),
         )
         return {"": made, "zone_id": made.zone_id}
 
@@ -74,6 +78,21 @@ def _plain(name: Value) -> Value:
     return zones.plain(name) if isinstance(name, str) else name
 
 
-_NAME = FieldPolicy(canonical=_plain, effect="refuse", why="a zone cannot change its name")
+def _all(networks: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """All the networks as one attribute, `vpc-1/us-east-1 vpc-2/eu-west-1`; a public zone has none."""
+    told = " ".join(f"{one['VPCId']}/{one.get('VPCRegion', '')}" for one in networks)
+    return {baseline.NETWORKS: told} if told else {}
+
+
+def _network(told: str) -> dict[str, str]:
+    """A network as the engine wants it; without a region it is in the provider's own."""
+    id, _, region = told.partition("/")
+    return {"vpc_id": id, **({"vpc_region": region} if region else {})}
+
+
+_POLICIES: dict[tuple[str, ...], FieldPolicy] = {
+    ("name",): FieldPolicy(canonical=_plain, effect="refuse", why="a zone cannot change its name"),
+    (baseline.OTHERS,): FieldPolicy(canonical=lambda _: None),  # said to the engine only: they are as others have made them
+}
 
 KIND: Kind = _Zone()

@@ -99,6 +99,9 @@ class _Aws:
         return live
 
     def change_zone(self, _id: ResourceId, live: str, fields: Fields) -> None:
+        inside = [network["VPCId"] for network in self.cloud.route53.zones[live]["VPCs"]]
+        if "vpc" in fields and fields["vpc"] not in inside:
+            self.cloud.call("route53", "associate_vpc_with_hosted_zone", HostedZoneId=live, VPC={"VPCId": fields["vpc"]})
         gone = [name for name in self.cloud.route53.tags[live] if name not in fields["tags"]]
         changed = {"AddTags": marked.written(fields["tags"]), "RemoveTagKeys": gone}
         self.cloud.call("route53", "change_tags_for_resource", ResourceType="hostedzone", ResourceId=live, **changed)

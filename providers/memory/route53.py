@@ -53,6 +53,13 @@ class Route53:
     def get_hosted_zone(self, Id: str) -> Thing:  # noqa: N803
         return self.zones[self._known(Id)]
 
+    def associate_vpc_with_hosted_zone(self, HostedZoneId: str, VPC: Mapping[str, str]) -> Thing:  # noqa: N803
+        networks = self.zones[self._known(HostedZoneId)]["VPCs"]
+        if not networks:
+            raise refuse("PublicZoneVPCAssociation", "a public zone is in no network")
+        networks[:] = [one for one in networks if one["VPCId"] != VPC["VPCId"]] + [dict(VPC)]
+        return {}
+
     def list_tags_for_resource(self, ResourceType: str, ResourceId: str) -> Thing:  # noqa: N803
         tags = [{"Key": key, "Value": value} for key, value in self.tags[self._known(ResourceId)].items()]
         return {"ResourceTagSet": {"ResourceType": ResourceType, "ResourceId": ResourceId, "Tags": tags}}

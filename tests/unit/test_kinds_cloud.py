@@ -77,6 +77,7 @@ ZONE: dict[str, Any] = {
     "VPCs": [{"VPCRegion": "us-east-1", "VPCId": "vpc-1"}],
     "Tags": tags("zone/lab/db.internal", reconciler__service="-"),
 }
+ZONE_ATTRIBUTES = {"zone_id": "Z1", "networks": "vpc-1/us-east-1"}
 RECORD: dict[str, Any] = {
     "Name": "KV-0.db.internal.",
     "Type": "A",
@@ -252,7 +253,7 @@ def test_an_address_knows_its_interface() -> None:
 
 def test_a_zone_is_seen_by_its_name_and_network() -> None:
     seen = view("zone", ZONE)
-    assert (str(seen.id), seen.live_id, seen.attributes) == ("zone/lab/db.internal", "Z1", {"zone_id": "Z1"})
+    assert (str(seen.id), seen.live_id, seen.attributes) == ("zone/lab/db.internal", "Z1", ZONE_ATTRIBUTES)
     assert (seen.marked, seen.stack) == (True, "-")
     assert judged("zone/lab/db.internal", {"name": "db.internal", "vpc": "vpc-1"}, seen).action == "keep"
 

@@ -116,6 +116,12 @@ def test_a_record_may_take_the_place_of_one_that_is_there(recorder: Recorder) ->
     }
 
 
+def test_a_zone_stays_in_the_networks_of_others(recorder: Recorder) -> None:
+    fields = {"name": "db.internal", "tags": TAGS, "vpc": "vpc-1", "other_networks": ["vpc-2/eu-west-1"]}
+    made, _ = declared(recorder, "zone/lab/db.internal", fields)
+    assert made.inputs["vpcs"] == [{"vpcId": "vpc-1"}, {"vpcId": "vpc-2", "vpcRegion": "eu-west-1"}]
+
+
 def test_an_alias_leads_to_a_name_in_a_zone(recorder: Recorder) -> None:
     alias = {"name": "lb.elb.amazonaws.com", "zone": "Z35", "health": True}
     made, _ = declared(recorder, "record/lab/api.db.internal", {"zone": "Z1", "type": "A", "alias": alias})

@@ -8,10 +8,20 @@ import pytest
 
 from providers import marked, zones
 from providers.memory import MemoryCloud
+from reconciler import baseline
 from reconciler.members import read
+from reconciler.model.address import parse
 from reconciler.model.environment import Environment
 from reconciler.resources import cloud as declared
 from reconciler.resources import marks
+from tests.memory_world import MemoryWorld, desired
+
+KV = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: kv}
+spec: {type: redis, replicas: 1, volumes: {data: {size: 1Gi}}}
+"""
 
 
 def environment(*, private: bool = True, vpc: str = "vpc-1") -> Environment:
@@ -66,3 +76,31 @@ def test_a_zone_of_ours_that_was_taken_out_of_its_network_is_still_ours(cloud: M
 def test_without_a_network_to_go_by_all_of_the_name_are_shown(cloud: MemoryCloud) -> None:
     both = {make(cloud, vpc="vpc-2"), make(cloud, vpc="vpc-1")}
     assert set(zones.ids(cloud, environment(vpc=""))) == both
+
+
+def test_the_networks_that_others_put_a_zone_into_are_told_to_the_engine_and_are_no_change() -> None:
+    world = MemoryWorld()
+    text = (
+        "apiVersion: reconciler/v1\nkind: Service\nmetadata: {name: kv}\nspec: {type: redis, replicas: 1, volumes: {data: {size: 1Gi}}}\n"
+    )
+    assert world.converge(KV).ok
+    (zone,) = world.cloud.route53.zones
+    other = {"VPCId": "vpc-2", "VPCRegion": "eu-west-1"}
+    world.cloud.call("route53", "associate_vpc_with_hosted_zone", HostedZoneId=zone, VPC=other)
+    again = world.plan(desired(KV))
+    assert not again.plan
+    told = again.desired.resources[parse("zone/lab/db.internal")]
+    assert (told.fields["vpc"], told.fields[baseline.OTHERS]) == ("vpc-1", ["vpc-2/eu-west-1"])
+
+
+def test_a_zone_that_was_taken_out_of_its_network_comes_back_to_it_and_stays_in_the_other() -> None:
+    world = MemoryWorld()
+    text = (
+        "apiVersion: reconciler/v1\nkind: Service\nmetadata: {name: kv}\nspec: {type: redis, replicas: 1, volumes: {data: {size: 1Gi}}}\n"
+    )
+    assert world.converge(KV).ok
+    (zone,) = world.cloud.route53.zones
+    world.cloud.route53.zones[zone]["VPCs"] = [{"VPCId": "vpc-2", "VPCRegion": "eu-west-1"}]
+    assert [str(change.id) for change in world.plan(desired(KV)).plan.changes if change.acts] == ["zone/lab/db.internal"]
+    assert world.converge(KV).ok
+    assert {one["VPCId"] for one in world.cloud.route53.zones[zone]["VPCs"]} == {"vpc-1", "vpc-2"}
