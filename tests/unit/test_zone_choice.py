@@ -80,9 +80,6 @@ def test_without_a_network_to_go_by_all_of_the_name_are_shown(cloud: MemoryCloud
 
 def test_the_networks_that_others_put_a_zone_into_are_told_to_the_engine_and_are_no_change() -> None:
     world = MemoryWorld()
-    text = (
-        "apiVersion: reconciler/v1\nkind: Service\nmetadata: {name: kv}\nspec: {type: redis, replicas: 1, volumes: {data: {size: 1Gi}}}\n"
-    )
     assert world.converge(KV).ok
     (zone,) = world.cloud.route53.zones
     other = {"VPCId": "vpc-2", "VPCRegion": "eu-west-1"}
@@ -95,9 +92,6 @@ def test_the_networks_that_others_put_a_zone_into_are_told_to_the_engine_and_are
 
 def test_a_zone_that_was_taken_out_of_its_network_comes_back_to_it_and_stays_in_the_other() -> None:
     world = MemoryWorld()
-    text = (
-        "apiVersion: reconciler/v1\nkind: Service\nmetadata: {name: kv}\nspec: {type: redis, replicas: 1, volumes: {data: {size: 1Gi}}}\n"
-    )
     assert world.converge(KV).ok
     (zone,) = world.cloud.route53.zones
     world.cloud.route53.zones[zone]["VPCs"] = [{"VPCId": "vpc-2", "VPCRegion": "eu-west-1"}]
