@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler import budget, livefields
+from reconciler import budget, livefields, moved
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import FOREIGN, Change
 from reconciler.model.desired import Desired
@@ -61,7 +61,7 @@ def _unit(stack: str, scene: _Scene) -> Unit:
     declared = tuple(_declared(stack, scene))
     by_id = {change.id: change for change in mine}
     foreign = {resource.id: tags for resource in declared if (tags := _foreign(resource, by_id.get(resource.id), scene.observed))}
-    run = StackRun(scene.plan.revision, stack, declared, mine, _attributes(scene.observed), foreign)
+    run = StackRun(scene.plan.revision, stack, declared, mine, _attributes(scene.observed), foreign, moved.former_addresses(declared))
     after, behind = _before(stack, scene)
     others = scene.working - {stack}
     blocked = _blocked(changes) or (_unfollowed(after, scene) if behind else "")

@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reconciler import declare, documents, holding, membership, reference
+from reconciler import documents, holding, membership, moved, reference, shelves
 from reconciler.errors import SpecError
+from reconciler.inventory import Inventory
 from reconciler.model import cloneurl
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
+from reconciler.model.later import LaterSequence
 from reconciler.model.origin import Fault, Origin
-from reconciler.model.text import Unreadable
+from reconciler.model.text import Texts, Unreadable
 from reconciler.reference import Commons
-from reconciler.resources import shared
 
 if TYPE_CHECKING:
-    from reconciler.documents import Draft
+    from reconciler.draft import Draft
     from reconciler.kinds import ServiceType
-    from reconciler.model.address import ResourceId
     from reconciler.model.configuration import Configuration
     from reconciler.model.origin import Revision
-    from reconciler.model.resource import Resource
     from reconciler.model.service import Service
 
 FOLDER = "specs"
@@ -36,46 +35,61 @@ def load(
     base_url: str = "",
     lost: str = "",
     settle: Callable[[Environment], Environment] = lambda declared: declared,
+    shelf: shelves.Shelf = shelves.NOTHING,
 ) -> Desired:
     """The desired state of `revision.environment`; SpecError where its Environment document is not sound, so that nothing can be planned.
 
     *texts* are its files by their path in the repository; relative clone URLs are taken from *base_url*, where the repository itself
     lies. *lost* says why the repository may not tell everything. *settle* fills what the Environment leaves to the machine that it is
-    used on.
+    used on. *shelf* keeps what is found out about sound documents for the next run.
     """
     faults: list[Fault] = []
-    commons = _read(texts, faults)
+    commons = _read(texts if isinstance(texts, Texts) else Texts(texts, {}), faults, shelf)
     faults += _about_environment(commons, revision.environment)
-    environment = next((settle(draft.noun) for draft in commons.of("Environment") if draft.noun), None)
+    environment = next((settle(draft.noun) for draft in commons.of("Environment") if draft.whole), None)
+    outlines = shelves.Outlines(shelf, environment, types) if environment else None
+    if outlines:
+        outlines.recall(commons.sound("Service"))
     faults += reference.faults(commons)
+    faults += moved.faults(commons.of("Service"))
     faults += membership.faults(commons, environment, types)
     faults += _rooted(commons, base_url)
-    resources = _declared(commons, environment, types, faults) if environment else {}
+    found = _inventory(commons, environment, types, faults) if environment else None
     blamed = holding.blame(commons, faults)
-    if not environment or any(draft.origin in blamed for draft in commons.of("Environment")):
+    if not environment or not found or not outlines or any(draft.origin in blamed for draft in commons.of("Environment")):
         raise SpecError(sorted(set(faults)))
+    outlines.keep({draft: outline for draft, outline in found.outlined.items() if draft.origin not in blamed})
     told, held = tuple(sorted(set(faults))), holding.services(commons, blamed)
     services, component_side = _services(commons, blamed), _components(commons, environment, blamed)
-    return Desired(environment, revision, services, resources, *component_side, held, lost or holding.lost(told), told)
+    return Desired(environment, revision, services, found.resources(blamed), *component_side, held, lost or holding.lost(told), told)
 
 
-def _read(texts: Mapping[str, bytes], faults: list[Fault]) -> Commons:
+def _read(texts: Texts, faults: list[Fault], shelf: shelves.Shelf) -> Commons:
     drafts: dict[str, list[Draft]] = {kind: [] for kind in documents.KINDS}
     commons = Commons(drafts, [], [])
-    for path, text in sorted(texts.items()):
-        if isinstance(text, Unreadable):
-            what, _, hint = text.decode().partition(": ")
-            faults.append(Fault(Origin(path), what, hint))
-        elif path.endswith(".yml"):
-            faults.append(Fault(Origin(path), "only files that end in .yaml are read", "rename it"))
-        elif path.endswith(".yaml"):
-            reading = documents.read(path, text)
-            faults += reading.faults
-            commons.lost.extend([reading.lost] if reading.lost else [])
-            commons.nameless.extend(reading.nameless)
-            for draft in reading.drafts:
-                drafts[draft.kind].append(draft)
+    known = shelves.Drafts(shelf, texts)
+    for path in sorted(texts):
+        for draft in known.recall(path) or _drafts(path, texts[path], faults, commons, known):
+            drafts[draft.kind].append(draft)
+    known.close()
     return commons
+
+
+def _drafts(path: str, text: bytes, faults: list[Fault], commons: Commons, known: shelves.Drafts) -> Iterable[Draft]:
+    """The drafts of one file; what is wrong with it goes to *faults* and *commons*, what is sound is made *known*."""
+    if isinstance(text, Unreadable):
+        what, _, hint = text.decode().partition(": ")
+        faults.append(Fault(Origin(path), what, hint))
+    elif path.endswith(".yml"):
+        faults.append(Fault(Origin(path), "only files that end in .yaml are read", "rename it"))
+    elif path.endswith(".yaml"):
+        reading = documents.read(path, text)
+        faults += reading.faults
+        commons.lost.extend([reading.lost] if reading.lost else [])
+        commons.nameless.extend(reading.nameless)
+        known.keep(path, reading)
+        return reading.drafts
+    return ()
 
 
 def _about_environment(commons: Commons, name: str) -> Iterator[Fault]:
@@ -125,44 +139,17 @@ def _rooted_layers(draft: Draft, base_url: str) -> Iterator[Fault]:
     draft.noun = configuration.model_copy(update={"layers": tuple(layers), "additional_inventory": inventory})
 
 
-def _declared(
-    commons: Commons, environment: Environment, types: Mapping[str, ServiceType], faults: list[Fault]
-) -> dict[ResourceId, Resource]:
-    """Everything that services without faults declare, and what they share; faults where it does not fit together."""
+def _inventory(commons: Commons, environment: Environment, types: Mapping[str, ServiceType], faults: list[Fault]) -> Inventory:
+    """What services without faults declare, and what they share; faults where it does not fit together."""
     sound = holding.sound(commons.of("Service"), holding.blame(commons, faults))
-    resources = {draft.origin: declare.resources(draft.noun, environment, types[draft.noun.type]) for draft in sound}
-    common = {resource.id: resource for resource in shared.shared(environment, [draft.noun for draft in sound])}
-    clashes = list(_clashes(sound, resources, common))
-    if len(sound) == len(commons.of("Service")):
-        known = {*common, *(one.id for declared in resources.values() for one in declared)}
-        clashes += [fault for declared in resources.values() for one in declared for fault in _unmet(one, known)]
-    faults += clashes
-    blamed = holding.blame(commons, clashes)
-    return common | {one.id: one for origin, declared in resources.items() if origin not in blamed for one in declared}
+    found = Inventory(sound, environment, types)
+    faults += found.faults(whole=len(sound) == len(commons.of("Service")))
+    return found
 
 
-def _clashes(
-    sound: Iterable[Draft], resources: Mapping[Origin, Iterable[Resource]], common: Mapping[ResourceId, Resource]
-) -> Iterator[Fault]:
-    """Faults where two services declare the same thing, or one declares what all share."""
-    ids: dict[ResourceId, Draft] = {}
-    objects: dict[str, Draft] = {}
-    for draft in sound:
-        for one in resources[draft.origin]:
-            name = one.id.name if one.id.kind == "kubernetes" else str(one.id)
-            other = objects.setdefault(name, draft)
-            if one.id in common or ids.setdefault(one.id, draft) is not draft or other is not draft:
-                yield draft.clash(other, f"{one.id} is declared by {other.name} too ({other.origin})", "rename one of them")
-
-
-def _unmet(resource: Resource, declared: Collection[ResourceId]) -> Iterator[Fault]:
-    for need in sorted(need for need in resource.needs if need not in declared):
-        yield Fault(resource.origin, f"{resource.id} needs {need}, which nothing declares")
-
-
-def _services(commons: Commons, blamed: holding.Blame) -> tuple[Service, ...]:
-    found = [draft.noun for draft in holding.sound(commons.of("Service"), blamed)]
-    return tuple(sorted(found, key=lambda service: str(service.name)))
+def _services(commons: Commons, blamed: holding.Blame) -> Sequence[Service]:
+    found = sorted(holding.sound(commons.of("Service"), blamed), key=lambda draft: draft.name)
+    return LaterSequence(lambda: tuple(draft.noun for draft in found))
 
 
 def _components(commons: Commons, environment: Environment, blamed: holding.Blame) -> holding.ComponentSide:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import apply, baseline, errors, past, pin
+from reconciler import apply, baseline, errors, moved, past, pin
 from reconciler import plan as planning
 from reconciler.diff import Context, diff
 from reconciler.model.address import ResourceId
@@ -47,7 +47,9 @@ class Options:
 def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), seen: frozenset[ResourceId] = frozenset()) -> Prepared:
     """The plan of *desired* against what is live; *only* narrows it to some services. What was *seen* a moment ago is looked for twice."""
     observed = observe(world, seen)
-    desired = baseline.fill(pin.pin(desired, observed, world.types), observed)
+    desired = pin.pin(desired, observed, world.types)
+    observed = moved.follow(desired, observed)
+    desired = baseline.fill(desired, observed)
     revision = desired.revision
     known = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, Self
 
 from reconciler.model.address import ResourceId
-from reconciler.model.change import Change
+from reconciler.model.change import Action, Change
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Outcome
 from reconciler.model.resource import Resource
@@ -93,7 +93,10 @@ class Cluster(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StackRun:
-    """One run of the engine over one stack: everything the stack declares, what the plan says of it, and what a person lets pass."""
+    """One run of the engine over one stack: everything the stack declares, what the plan says of it, and what a person lets pass.
+
+    *inherits* is what the engine may still have of it under other stacks, by stack: it is struck out there before it is taken here.
+    """
 
     revision: Revision
     stack: str
@@ -101,6 +104,7 @@ class StackRun:
     changes: tuple[Change, ...]
     attributes: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)  # of live things that other stacks or people made
     foreign: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)  # tags that others put on what the stack declares
+    inherits: Mapping[str, frozenset[ResourceId]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,29 @@ class StackResult:
 
     outcomes: Mapping[ResourceId, Outcome] = field(default_factory=dict)
     attributes: Mapping[ResourceId, Mapping[str, str]] = field(default_factory=dict)
+
+
+Verdict = Literal["planned", "allowed", "differs", "worse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """One operation of the engine's preview (`same`: none, for a planned change), what the plan says of that address, and how they compare."""
+
+    address: str
+    op: str
+    fields: tuple[str, ...]
+    planned: Action
+    verdict: Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class StackView:
+    """What the engine would do to a stack; *message* says why it could not tell, "" where it could."""
+
+    stack: str
+    steps: tuple[Seen, ...]
+    message: str = ""
 
 
 Progress = Callable[[str, Literal["start", "done", "failed"], str], None]  # address, what happened, words

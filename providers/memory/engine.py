@@ -75,6 +75,8 @@ class MemoryEngine:
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         self.ran.append(run.stack)
+        for stack, ids in run.inherits.items():
+            self.forget(run.revision.environment, stack, ids)
         held = self.held.setdefault(run.stack, {})
         self._refresh(held)
         steps = stepping.steps(run, held)

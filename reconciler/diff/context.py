@@ -6,11 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from reconciler import moved
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
+from reconciler.model.service import Service
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
 Order = Callable[[tuple[str, ...]], tuple[str, ...]]
@@ -63,6 +65,34 @@ class Scene:
     def policed(self, resource: Resource) -> Kind:
         """The kind that says how the fields of *resource* are compared."""
         return self.context.kinds[resource.id.kind]
+
+    @cached_property
+    def former(self) -> frozenset[ResourceId]:
+        """The addresses that declared things had under their services' former names."""
+        return frozenset(one.was for one in self.desired.resources.values() if one.moved_from)
+
+    def service(self, name: str) -> Service | None:
+        """The declared service of that name."""
+        return self._services.get(name)
+
+    @cached_property
+    def _services(self) -> Mapping[str, Service]:
+        return {service.name: service for service in self.desired.services}
+
+    @cached_property
+    def forgetful(self) -> Mapping[str, tuple[Service, str]]:
+        """Services that were moved, as what is live remembers, and say no more from where: by their names, and by the former ones."""
+        sources = {(live.stack, source) for found in self.observed.live.values() for live in found if (source := moved.former(live))}
+        known = [(service, source) for stack, source in sorted(sources) if (service := self.service(stack)) and not service.moved_from]
+        return {name: (service, source) for service, source in known for name in (service.name, source)}
+
+    def has_volumes(self, service: str) -> bool:
+        """Whether any volume of *service* is live, in use or kept."""
+        return service in self._with_volumes
+
+    @cached_property
+    def _with_volumes(self) -> frozenset[str]:
+        return frozenset(id.service for id in self.observed.live if id.kind == "volume")
 
     @cached_property
     def unpruned(self) -> str:

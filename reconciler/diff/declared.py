@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 from reconciler import compare, livefields
-from reconciler.diff import impact, judge, left
+from reconciler.diff import former, impact, judge, left
 from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
 from reconciler.model.address import ResourceId
@@ -56,18 +56,10 @@ def _ambiguous(resource: Resource, scene: Scene) -> Change | None:
 def _missing(resource: Resource, scene: Scene) -> Change | None:
     if scene.found(resource.id):
         return None
-    if stopped := _follows_nobody(resource, scene):
-        return stopped
+    if early := _follows_nobody(resource, scene) or former.nothing_kept(resource, scene):
+        return early
     fields = tuple(FieldChange((name,), None, value) for name, value in resource.fields.items())
     return say(resource, "create", "declared, not found", fields=fields)
-
-
-def _retained(resource: Resource, scene: Scene) -> Change | None:
-    live = scene.found(resource.id)
-    if not live[0].retained:
-        return None
-    reason = f"{resource.origin}: {live[0].live_id} was kept when {live[0].retained} removed its service; it is not taken back by itself"
-    return say(resource, "refuse", reason, live)
 
 
 def _changes_hands(resource: Resource, scene: Scene) -> Change | None:
@@ -92,7 +84,17 @@ def _of_others(resource: Resource, scene: Scene) -> Change | None:
 
 
 # In this order: those behind `_missing` may rely on there being exactly one live thing.
-_RULES: tuple[Rule, ...] = (_held, _unread, _refers_to_unread, _ambiguous, _missing, _retained, _changes_hands, _follows_nobody, _of_others)
+_RULES: tuple[Rule, ...] = (
+    _held,
+    _unread,
+    _refers_to_unread,
+    _ambiguous,
+    _missing,
+    former.retained,
+    _changes_hands,
+    _follows_nobody,
+    _of_others,
+)
 
 
 def _compared(resource: Resource, scene: Scene) -> Change:
@@ -100,6 +102,7 @@ def _compared(resource: Resource, scene: Scene) -> Change:
     settled = livefields.ceded(resource, live[0])
     fields = compare.differences(settled, live[0], scene.policed(resource), scene.observed)
     change = replace(_judged(settled, fields, scene), left=left.left(resource, live[0], scene) if resource.ceded else ())
+    change = former.taken_over(change, resource, live[0], scene)
     if change.action in {"keep", "update"} and scene.context.unknown_to_engine(resource):
         return replace(change, action="adopt", reason="live with our marks, unknown to the engine")
     return change

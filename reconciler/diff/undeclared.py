@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from reconciler import removal
-from reconciler.diff import impact
+from reconciler.diff import former, impact
 from reconciler.diff.context import Context, Scene
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change, FieldChange
@@ -28,7 +28,7 @@ def gone(scene: Scene) -> Iterator[Change]:
 def left(scene: Scene) -> Iterator[Change]:
     """What only the engine's state still has, such as a zone of another name: it would take it away whenever the stack is run next."""
     for stack, ids in sorted((scene.context.engine or {}).items()):
-        for id in sorted(ids - scene.desired.resources.keys() - scene.observed.live.keys()):
+        for id in sorted(ids - scene.desired.resources.keys() - scene.observed.live.keys() - scene.former):
             if scene.context.selects(stack):
                 yield _let_go(id, stack, scene)
 
@@ -50,6 +50,8 @@ def _removed(id: ResourceId, live: Observation, scene: Scene) -> Change:
         return change
     if scene.unpruned:
         return replace(change, reason=f"no longer declared, but {scene.unpruned}; nothing is removed meanwhile")
+    if unsaid := former.unsaid(live, scene):
+        return replace(change, action="refuse", reason=unsaid)
     since = scene.context.gone_since.get(id, "")
     reason = f"no longer declared since {since}" if since else "no longer declared"
     return _taken(replace(change, reason=reason), live, scene.context)
