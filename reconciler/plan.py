@@ -24,7 +24,7 @@ _LAST = {"StatefulSet": 0, "Service": 1, "PersistentVolumeClaim": 2, "Persistent
 def make(revision: Revision, changes: Iterable[Change], observed: Observed, components: tuple[ComponentsSummary, ...] = ()) -> Plan:
     """The plan of *changes*: dependencies first, removals last and in reverse."""
     ordered = order(changes)
-    known = sum(1 for found in observed.live.values() for live in found if live.marked and not live.retained)
+    known = sum(1 for found in observed.live.values() for live in found if live.marked and not live.retained and live.stack != SHARED)
     return Plan(revision, ordered, digest(revision, ordered), components, fingerprint=fingerprint(ordered, observed), known=known)
 
 
@@ -101,9 +101,12 @@ def _sha256(value: object) -> str:
 
 
 def guard(plan: Plan, limits: Guard, allowed: int | None = None) -> None:
-    """Raise UnsafePlanError where *plan* deletes more than *limits* (or the number a person *allowed*) let pass, or everything."""
+    """Raise UnsafePlanError where *plan* deletes more than *limits* (or the number a person *allowed*) let pass, or everything.
+
+    Everything is all that services have: what they share stays as long as any other is declared, and would hide it.
+    """
     deletes = [change for change in plan.changes if change.action in {"delete", "replace"}]
-    gone = len(deletes) + sum(change.action == "forget" for change in plan.changes)
+    gone = sum(change.action in {"delete", "replace", "forget"} and change.stack != SHARED for change in plan.changes)
     if allowed is not None:
         if len(deletes) > allowed:
             raise UnsafePlanError(f"the plan deletes {len(deletes)}, {allowed} allowed", hint=f"--allow-deletes {len(deletes)}")

@@ -16,6 +16,7 @@ COMMANDS = {
     "members": ("reconciler.cli.show:members", "List the members of services, and where they run."),
     "volumes": ("reconciler.cli.show:volumes", "List volumes: bound, retained, orphaned."),
     "history": ("reconciler.cli.show:history", "List what was applied."),
+    "explain": ("reconciler.cli.explain:explain", "Say why one resource is as it is."),
     "components": ("reconciler.cli.components:components", "Components and what is configured on them."),
     "configurations": ("reconciler.cli.components:configurations", "Configurations and how far they are."),
     "sessions": ("reconciler.cli.components:sessions", "Ansible sessions and their logs."),

@@ -62,7 +62,7 @@ class Plan:
     conflicts: tuple[Conflict, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)  # services that are left as they are, with the fault that holds each
     fingerprint: str = ""
-    known: int = field(default=0, compare=False)  # live things of ours when it was made: what a guard's share is of
+    known: int = field(default=0, compare=False)  # live things of services when it was made: what a guard's share is of
 
     def __bool__(self) -> bool:
         return (
