@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from reconciler import apply, baseline, errors, moved, past, pin
 from reconciler import plan as planning
 from reconciler.diff import Context, diff
-from reconciler.model.address import ResourceId
+from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
@@ -156,7 +156,7 @@ def _still(plan: Plan) -> dict[str, Outcome]:
 
 def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[ResourceId, str]:
     """The commits that took away what is live and declared no more."""
-    declared = {service.name for service in desired.services} | desired.held.keys()
+    declared = {SHARED, *(service.name for service in desired.services), *desired.held}  # no document declares what is shared
     gone = {id: live[0].stack for id, live in observed.live.items() if live[0].stack and live[0].stack not in declared and live[0].marked}
     since = world.vanished(sorted(set(gone.values()))) if gone else {}
     return {id: since[stack] for id, stack in gone.items() if stack in since}

@@ -27,8 +27,9 @@ def gone(scene: Scene) -> Iterator[Change]:
 
 def left(scene: Scene) -> Iterator[Change]:
     """What only the engine's state still has, such as a zone of another name: it would take it away whenever the stack is run next."""
+    known = (scene.desired.resources, scene.observed.live, scene.former)  # their difference would walk all of them for each stack
     for stack, ids in sorted((scene.context.engine or {}).items()):
-        for id in sorted(ids - scene.desired.resources.keys() - scene.observed.live.keys() - scene.former):
+        for id in sorted(id for id in ids if not any(id in one for one in known)):
             if scene.context.selects(stack):
                 yield _let_go(id, stack, scene)
 
