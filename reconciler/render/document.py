@@ -60,7 +60,7 @@ def render(plan: Plan, kinds: Mapping[str, Kind]) -> dict[str, Any]:
 
 
 def _resource(change: Change, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    actions = ["update"] if change.action == "adopt" and change.fields else _ACTIONS[change.action]
+    actions = ["update"] if change.action in {"adopt", "move"} and change.fields else _ACTIONS[change.action]
     body: dict[str, Any] = {
         "actions": actions,
         "before": None if change.action == "create" else nested(change.fields, "before"),
@@ -75,6 +75,7 @@ def _resource(change: Change, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         body["importing"] = {"id": change.live_id}
     return {
         "address": str(change.id),
+        **({"previous_address": change.was} if change.was else {}),
         "mode": "managed",
         "type": kinds[change.id.kind].terraform_type(change.id.name),
         "name": change.id.name,

@@ -9,6 +9,7 @@ from reconciler.model.change import Action, Change, FieldChange
 from reconciler.model.plan import ComponentsSummary, Plan
 from reconciler.model.value import Ref, Value, spell
 from reconciler.render import notes
+from reconciler.resources import marks
 
 NO_CHANGES = "No changes. Your infrastructure matches the configuration."
 SYMBOLS: dict[Action, str] = {"create": "+", "update": "~", "replace": "-/+", "delete": "-", "adopt": "<=", "forget": ".", "move": "~"}
@@ -72,6 +73,8 @@ def headline(change: Change) -> str:
     """`# ADDRESS will be created (declared, not found)`, with whose work it is where that is not the engine's."""
     owner = f"; owner: {change.owner}" if change.owner != "engine" and change.acts else ""
     impact = f"  # {change.impact}" if change.impact else ""
+    if change.was not in {"", str(change.id)}:
+        return f"# {change.was} {_HEADLINES[change.action]} to {change.id} ({change.reason}{owner}){impact}"
     return f"# {change.id} {_HEADLINES[change.action]} ({change.reason}{owner}){impact}"
 
 
@@ -86,8 +89,13 @@ def fields(change: Change) -> list[str]:
     if change.action == "create":
         return _wrapped("+", [f"{name} = {shown}" if name else shown for name, shown in _created(change)])
     if change.action in {"update", "replace", "adopt", "move"}:
-        return [f"  {_symbol(field)} {_way(field)}" for field in change.fields]
+        return [f"  {_symbol(field)} {_way(field)}" for field in change.fields if change.action != "move" or not _is_mark(field)]
     return []
+
+
+def _is_mark(field: FieldChange) -> bool:
+    """Whether *field* only says whose a thing is, which the headline of a move says already."""
+    return any(str(step).startswith(marks.PREFIX) for step in field.path)
 
 
 def _symbol(field: FieldChange) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from reconciler.model.address import ResourceId
+from reconciler.render import text
 from reconciler.resources import kubernetes
 from tests.memory_world import MemoryWorld, desired, loaded
 
@@ -60,6 +61,9 @@ def test_the_plan_says_from_where_each_thing_has_moved() -> None:
     moved = changes["volume/lab/cache/kv-0/data"]
     assert (moved.action, moved.was) == ("move", "volume/lab/kv/kv-0/data")
     assert "renamed" in moved.reason
+    told = text.fields(moved)
+    assert text.headline(moved) == "# volume/lab/kv/kv-0/data has moved to volume/lab/cache/kv-0/data (kv was renamed cache)"
+    assert told == [], "its marks are all that changes, and the headline says so"
     assert not any(change.action in {"delete", "forget", "create"} for change in changes.values())
 
 
