@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
@@ -16,6 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from providers import recorded
+from providers.intents import FOLDER, Intents
 from reconciler import errors
 from reconciler.model import address
 from reconciler.model.address import SHARED, ResourceId
@@ -49,7 +51,13 @@ class Checkpoints:
         """What was being made when an earlier run died, or was made so lately that AWS may not tell of it: it may still turn up."""
         now = time.time()
         names = [name for name, _ in self._names(environment)]
-        return frozenset(id for name in names for id in (*making(self.deployment(name)), *young(self.deployment(name), now)))
+        made = (id for name in names for id in (*making(self.deployment(name)), *young(self.deployment(name), now)))
+        return frozenset(made) | self.intents.pending(environment)
+
+    @property
+    def intents(self) -> Intents:
+        """What is made beside the engine, and written down before."""
+        return Intents(self.root.parent / FOLDER)
 
     def recorded(self, environment: str, stack: str, recall: Recall) -> Mapping[ResourceId, Recorded]:
         """What was last declared to the engine of *stack*, thing by thing."""
@@ -78,6 +86,17 @@ class Checkpoints:
 
     def exists(self, name: str) -> bool:
         return self._path(name).exists()
+
+    def begin(self, name: str, deployment: Mapping[str, Any] | None = None) -> None:
+        """Make a record for stack *name*, unless there is one: empty, as the engine does, or with a *deployment* of elsewhere."""
+        path, meta = self._path(name), self.root / "meta.yaml"
+        if not meta.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            _write(meta, _META)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
+            checkpoint = {"stack": f"organization/{PROJECT}/{name}", "latest": deployment or {}}
+            _write(path, json.dumps({"version": 3, "checkpoint": checkpoint}))
 
     def left(self, environment: str) -> tuple[str, ...]:
         """The stacks, as the engine calls them, where a dead run left a lock, or operations whose end nobody knows."""
@@ -151,7 +170,7 @@ def _deployment(document: Any) -> Mapping[str, Any]:
 
 def _write(path: Path, text: str) -> None:
     """Whole or not at all."""
-    draft = path.with_name(f"{path.name}.new")
+    draft = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}.new")
     draft.write_text(text)
     draft.replace(path)
 

@@ -120,7 +120,7 @@ Verdict = Literal["planned", "allowed", "differs", "worse"]
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One operation of the engine's preview (`same`: none, for a planned change), what the plan says of that address, and how they compare."""
+    """One operation of the engine's preview (`same` for a planned change that it sees no need for), beside what the plan says of it."""
 
     address: str
     op: str

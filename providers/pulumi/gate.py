@@ -9,6 +9,7 @@ from providers.pulumi.events import Operation
 from reconciler.model.allowance import Allowance
 from reconciler.model.change import Action, Change
 from reconciler.model.value import spell
+from reconciler.ports import Seen, Verdict
 
 _WEIGHT = {"create": 1, "import": 1, "update": 2}  # everything else takes something away
 _LOSS = 3
@@ -26,7 +27,7 @@ _EXPECTED: dict[Action, frozenset[str]] = {
     "create": frozenset({"create"}),
     "adopt": frozenset({"import", "update"}),
     "update": frozenset({"update"}),
-    "move": frozenset({"update"}),
+    "move": frozenset({"import", "update"}),
     "replace": frozenset({"replace", "create", "delete", "create-replacement", "delete-replaced"}),
     "delete": frozenset({"delete"}),
     "forget": frozenset({"delete"}),
@@ -67,6 +68,16 @@ class Gate:
             return change is not None and change.live_id == self.leftover[step.address]
         doubles = step.op == "create" and change is not None and bool(change.live_id) and change.action in _LIVES
         return doubles or _weight(step.op) > _ALLOWED[self.action(step.address)]
+
+    def views(self, previewed: Iterable[Operation]) -> Iterator[Seen]:
+        """Every operation beside the plan, and every planned change that is none; judges nothing."""
+        previewed, bare = tuple(previewed), Gate(self.planned.values())
+        for step in previewed:
+            verdict: Verdict = "planned" if bare.differs(step) is None else "allowed" if self.differs(step) is None else "differs"
+            yield Seen(step.address, step.op, step.fields, self.action(step.address), "worse" if self.is_worse(step) else verdict)
+        told = {change.id for change in self.undone(previewed)}
+        for change in bare.undone(previewed):
+            yield Seen(str(change.id), "same", (), change.action, "differs" if change.id in told else "allowed")
 
     def differs(self, step: Operation) -> tuple[str, ...] | None:
         """What of *step* the plan does not say: its fields, none for the whole of it; None where the plan says it all, or it is allowed."""

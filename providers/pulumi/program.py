@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,12 +25,16 @@ _one_at_a_time = threading.Lock()
 
 @dataclass(slots=True)
 class Program:
-    """Registers the resources of *run*. *attributes* is filled with what the engine has learned of them, by id."""
+    """Registers the resources of *run*. *attributes* is filled with what the engine has learned of them, by id.
+
+    One that only *previews* may refer to what another stack has yet to make: that is unknown to it.
+    """
 
     run: StackRun
     kinds: Mapping[str, Kind]
     providers: Providers
     attributes: dict[ResourceId, dict[str, str]] = field(default_factory=dict)
+    previews: bool = False
 
     def __call__(self) -> None:
         """Register everything. One program at a time: the SDK loads its modules when they are first touched, and no two threads may."""
@@ -61,7 +66,7 @@ class Program:
     def _filled(self, value: Value, outputs: Mapping[ResourceId, Mapping[str, Any]]) -> Any:
         match value:
             case Ref(id, attribute):
-                return outputs[id][attribute] if id in outputs else self.run.attributes[id][attribute]
+                return outputs[id][attribute] if id in outputs else self._known(id, attribute)
             case Mapping():
                 return {name: self._filled(item, outputs) for name, item in value.items()}
             case list() | tuple():
@@ -69,10 +74,27 @@ class Program:
             case _:
                 return value
 
+    def _known(self, id: ResourceId, attribute: str) -> Any:
+        """What is known of another stack's thing."""
+        if self.previews and attribute not in self.run.attributes.get(id, {}):
+            return _unknown()
+        return self.run.attributes[id][attribute]
+
     def _remember(self, id: ResourceId, outputs: Mapping[str, Any]) -> None:
         for name, output in outputs.items():
             if name:
                 pulumi.Output.from_input(output).apply(partial(self.attributes.setdefault(id, {}).__setitem__, name))
+
+
+def _unknown() -> pulumi.Output[Any]:
+    """A value that will be known once it is applied."""
+    resources: asyncio.Future[set[pulumi.Resource]] = asyncio.Future()
+    value: asyncio.Future[Any] = asyncio.Future()
+    known: asyncio.Future[bool] = asyncio.Future()
+    resources.set_result(set())
+    value.set_result(None)
+    known.set_result(False)
+    return pulumi.Output(resources, value, known)
 
 
 def in_order(declared: Mapping[ResourceId, Resource]) -> list[ResourceId]:

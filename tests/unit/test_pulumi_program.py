@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from types import SimpleNamespace
 from typing import Any, cast
 
-from providers.pulumi import _whole
 from providers.pulumi.program import Program
+from providers.pulumi.workspace import whole
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.origin import Revision
@@ -52,6 +52,6 @@ def test_two_programs_never_declare_at_once() -> None:
 
 
 def test_a_file_backend_keeps_nothing_beside_its_files_that_a_kill_could_halve() -> None:
-    assert _whole("file:///srv/engine") == "file:///srv/engine?metadata=skip"
-    assert _whole("file:///srv/engine?no_tmp_dir=true") == "file:///srv/engine?no_tmp_dir=true&metadata=skip"
-    assert _whole("s3://bucket/engine") == "s3://bucket/engine"
+    assert whole("file:///srv/engine") == "file:///srv/engine?metadata=skip"
+    assert whole("file:///srv/engine?no_tmp_dir=true") == "file:///srv/engine?no_tmp_dir=true&metadata=skip"
+    assert whole("s3://bucket/engine") == "s3://bucket/engine"
