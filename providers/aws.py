@@ -46,7 +46,6 @@ THROTTLES = frozenset(
     }
 )
 _CONFIG = Config(
-    retries={"mode": "adaptive", "total_max_attempts": 3},
     connect_timeout=5,
     read_timeout=60,
     max_pool_connections=16,
@@ -57,7 +56,8 @@ _CONFIG = Config(
 class Aws:
     """AWS with the credentials of a profile, or of a role taken on with them.
 
-    With *reads_only* every operation but describe, get and list is refused here already, whatever the credentials allow.
+    With *reads_only* every operation but describe, get and list is refused here already, whatever the credentials allow. *attempts* is
+    how often botocore itself sends a call to which no answer comes; with 1 none is made twice.
     """
 
     def __init__(
@@ -70,9 +70,11 @@ class Aws:
         role_arn: str = "",
         reads_only: bool = False,
         patience: float = PATIENCE,
+        attempts: int = 3,
     ) -> None:
         self.region, self.profile, self.endpoint, self.role_arn = region, profile, endpoint, role_arn
         self.credentials_file, self.reads_only, self.patience = credentials_file, reads_only, patience
+        self._config = _CONFIG.merge(Config(retries={"mode": "adaptive", "total_max_attempts": attempts}))
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._opened: botocore.session.Session | None = None
@@ -148,7 +150,7 @@ class Aws:
     def _make(self, service: str, session: botocore.session.Session | None = None, **credentials: Any) -> Any:
         endpoint = self.endpoint or None
         made = session or self._session()
-        return made.create_client(service, region_name=self.region, endpoint_url=endpoint, config=_CONFIG, **credentials)
+        return made.create_client(service, region_name=self.region, endpoint_url=endpoint, config=self._config, **credentials)
 
     def _session(self) -> botocore.session.Session:
         if self._opened is None:

@@ -14,13 +14,12 @@ from reconciler.kinds import Kind, ServiceType
 from reconciler.model import allowance
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
-from reconciler.ports import Lease
+from reconciler.ports import Engine, Lease
 from reconciler.resources import kubernetes
 
 if TYPE_CHECKING:
     from providers.aws import Aws
     from providers.kubernetes import Kubernetes
-    from providers.leftover import Sweeping
     from providers.pulumi import Pulumi
     from reconciler.components.controller import Controller as ComponentsController
     from reconciler.components.ports import Records, SessionRunner
@@ -74,11 +73,18 @@ class Outside:
         settings = self.environment.members
         return self._aws(settings.profile or self.environment.aws.profile, settings.role_arn or self.environment.aws.role_arn)
 
-    def _aws(self, profile: str | None, role_arn: str | None, *, reads_only: bool = False) -> Aws:
+    def _aws(self, profile: str | None, role_arn: str | None, *, reads_only: bool = False, attempts: int = 3) -> Aws:
         from providers.aws import Aws  # noqa: PLC0415
 
         endpoint = self.environment.aws.endpoint or ""
-        return Aws(self.environment.region, profile=profile or "", endpoint=endpoint, role_arn=role_arn or "", reads_only=reads_only)
+        return Aws(
+            self.environment.region,
+            profile=profile or "",
+            endpoint=endpoint,
+            role_arn=role_arn or "",
+            reads_only=reads_only,
+            attempts=attempts,
+        )
 
     @cached_property
     def cluster(self) -> Kubernetes:
@@ -107,18 +113,25 @@ class Outside:
         return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
 
     @property
-    def sweeping(self) -> Sweeping:
-        """The engine, with what removes leftovers that it does not know of; both write with the engine's credentials."""
+    def writing(self) -> Engine:
+        """The engine, with what allocates addresses before it and removes after it what it does not know of; all with its credentials."""
+        from providers.allocation import Allocating  # noqa: PLC0415
         from providers.checkpoints import Checkpoints  # noqa: PLC0415
         from providers.leftover import Sweeping  # noqa: PLC0415
 
-        own, shared, of_cluster = self.environment.engine, self.environment.aws, self.environment.kubernetes
+        own, of_cluster = self.environment.engine, self.environment.kubernetes
+        checkpoints = Checkpoints(self.backend)
+        allocating = Allocating(self.engine, lambda: self._as_engine(attempts=1), checkpoints.intents, self.clock)
         return Sweeping(
-            self.engine,
-            Checkpoints(self.backend),
-            lambda: self._aws(own.profile or shared.profile, own.role_arn or shared.role_arn),
+            allocating,
+            checkpoints,
+            self._as_engine,
             lambda: _kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
         )
+
+    def _as_engine(self, attempts: int = 3) -> Aws:
+        own, shared = self.environment.engine, self.environment.aws
+        return self._aws(own.profile or shared.profile, own.role_arn or shared.role_arn, attempts=attempts)
 
     @property
     def backend(self) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from providers.allocation import Allocating
 from providers.executor import Executor
 from providers.leftover import Sweeping
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
@@ -119,7 +120,7 @@ class MemoryWorld:
             standing=lambda _: {},
             summarise=lambda _: (),
             vanished=lambda _: {},
-            run=Executor(Sweeping(self.engine, self.engine, lambda: self.cloud, lambda: self.cluster), 1, threading.Event()).run,
+            run=Executor(self._writing(), 1, threading.Event()).run,
             members=members,
             components=lambda _: (),
             retain=lambda volumes, commit: act.retain(self.cloud, volumes, commit),
@@ -132,6 +133,11 @@ class MemoryWorld:
     def _look(self, id: ResourceId) -> Mapping[str, Any] | None:
         kind, namespace, name = id.name.split("/")
         return self.cluster.get(kubernetes.KINDS[kind], name, namespace=namespace.removeprefix("-"))
+
+    def _writing(self) -> Sweeping:
+        """The engine with what goes before and after it, as the product has it."""
+        allocating = Allocating(self.engine, lambda: self.cloud, self.engine, self.clock)
+        return Sweeping(allocating, self.engine, lambda: self.cloud, lambda: self.cluster)
 
     def _progress(self, address: str, what: str, words: str) -> None:
         del what, words

@@ -58,6 +58,15 @@ class MemoryEngine:
         held = (id for id in self.held.get(stack, {}) if id.environment == environment)
         return {id: self.records[id] for id in held if id in self.records}
 
+    def begin(self, id: ResourceId) -> None:
+        """Write down what is about to be made beside the engine."""
+        with self.fate.effect(f"begin to allocate {id}"):
+            self.unsure.add(id)
+
+    def end(self, id: ResourceId) -> None:
+        with self.fate.effect(f"end of allocating {id}"):
+            self.unsure.discard(id)
+
     def clear(self) -> None:
         """Drop what a dead run left unfinished; whoever asks has looked for what it made."""
         if self.unsure:
