@@ -150,12 +150,13 @@ class Home(Outside):
         self.checkpoints.mend(self.environment.name)
         if self.checkpoints.left(self.environment.name):
             self.engine.clear(self.environment.name)
+        self.checkpoints.intents.clear(self.environment.name)
 
     def _run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
         from providers.executor import Executor  # noqa: PLC0415
 
         at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
-        return Executor(self.sweeping, at_once, self.stop).run(units, progress)
+        return Executor(self.writing, at_once, self.stop).run(units, progress)
 
     def _tick_members(self, desired: Desired, changes: Iterable[Change], progress: Progress) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)
