@@ -142,8 +142,8 @@ def test_data_comes_back_only_when_it_is_asked_for() -> None:
 
 def test_a_service_that_has_come_back_may_drop_the_words_that_brought_it() -> None:
     world = MemoryWorld()
-    for text in (redis("kv"), "", redis("kv", BACK)):
-        world.converge(text)
+    for documents in (redis("kv"), "", redis("kv", BACK)):
+        world.converge(documents)
     assert not world.plan(desired(redis("kv"))).plan
 
 
@@ -156,6 +156,6 @@ def test_asking_for_data_that_nobody_kept_is_refused() -> None:
 
 def test_more_members_than_came_back_get_volumes_of_their_own() -> None:
     world = MemoryWorld()
-    for text in (redis("kv"), "", redis("kv", BACK, replicas=3)):
-        assert world.converge(text).ok
+    for documents in (redis("kv"), "", redis("kv", BACK, replicas=3)):
+        assert world.converge(documents).ok
     assert ResourceId("volume", "lab", "kv", "kv-2/data") in world.observed(desired("").environment).live
