@@ -94,6 +94,23 @@ def test_a_gp3_volume_has_the_base_performance_when_none_is_asked_for(ec2: EC2Cl
     assert (made["Iops"], made["Throughput"]) == (3000, 125)
 
 
+@pytest.mark.parametrize("given", ["alias/data", "arn:aws:kms:us-east-1:123456789012:alias/data"])
+def test_an_alias_is_answered_as_the_key_behind_it(ec2: EC2Client, given: str) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_Volume.html: kmsKeyId is the ARN of the key that was used."""
+    first = ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId=given)["KmsKeyId"]
+    again = ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId="alias/data")["KmsKeyId"]
+    assert first == again
+    assert first.startswith("arn:aws:kms:us-east-1:123456789012:key/")
+
+
+def test_a_key_is_answered_by_its_arn(ec2: EC2Client) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html: KmsKeyId may be an id, an alias, or the ARN of either."""
+    id_ = "1234abcd-12ab-34cd-56ef-1234567890ab"
+    for given in (id_, f"arn:aws:kms:us-east-1:123456789012:key/{id_}"):
+        made = ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId=given)
+        assert made["KmsKeyId"] == f"arn:aws:kms:us-east-1:123456789012:key/{id_}"
+
+
 def test_attaching_and_detaching_take_time(ec2: EC2Client, volume: Make, instance: Make, switches: Switches) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_VolumeAttachment.html: attaching, attached, detaching, detached."""
     disk, node = volume(), instance()

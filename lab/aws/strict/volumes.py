@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from functools import partial
 from typing import Any, cast
 
@@ -54,8 +55,17 @@ class Volumes(StrictBase, ElasticBlockStore):
         asked = capacity.shape(self._get_param("VolumeType") or "gp2", size, self._get_param("Iops"), self._get_param("Throughput"))
         volume = cast("Volume", super().create_volume().result)
         volume.iops, volume.throughput, volume.passing = asked.iops, asked.throughput, "creating"
+        volume.kms_key_id = self._key(volume.kms_key_id)
         self.world.later.add(self.world.settings.creating, partial(setattr, volume, "passing", None))
         return volume
+
+    def _key(self, told: str | None) -> str | None:
+        """The ARN of the key itself, which is all that EBS answers: of an id, of an alias (whose key is as if drawn for its name)."""
+        if not told:
+            return None
+        name = told.rpartition(":")[2] if ":alias/" in told else told
+        id_ = str(uuid.uuid5(uuid.NAMESPACE_URL, name)) if name.startswith("alias/") else told.rpartition("/")[2]
+        return f"arn:aws:kms:{self.region}:{self.current_account}:key/{id_}"
 
     def delete_volume(self) -> ActionResult:
         self.error_on_dryrun()
