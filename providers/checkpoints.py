@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from providers import recorded
+from providers import heads, recorded
 from providers.intents import FOLDER, Intents
 from reconciler import errors
 from reconciler.model import address
@@ -45,13 +45,13 @@ class Checkpoints:
 
     def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
         """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
-        return {stack: held(self.deployment(name)) for name, stack in self._names(environment)}
+        return {stack: held(self._heads(name)) for name, stack in self._names(environment)}
 
     def pending(self, environment: str) -> frozenset[ResourceId]:
         """What was being made when an earlier run died, or was made so lately that AWS may not tell of it: it may still turn up."""
         now = time.time()
         names = [name for name, _ in self._names(environment)]
-        made = (id for name in names for id in (*making(self.deployment(name)), *young(self.deployment(name), now)))
+        made = (id for name in names for id in (*making(self._heads(name)), *young(self._heads(name), now)))
         return frozenset(made) | self.intents.pending(environment)
 
     @property
@@ -84,6 +84,13 @@ class Checkpoints:
                 self._said(f"the engine's record {path} cannot be read ({error}); {told}")
             return self._latest(instead) if instead else {}
 
+    def _heads(self, name: str) -> Mapping[str, Any]:
+        """As `deployment`, without what was declared and answered: of a thousand stacks that would be most of a pass's memory and time."""
+        try:
+            return heads.read(self._path(name).read_bytes())
+        except (OSError, ValueError):
+            return self.deployment(name)
+
     def exists(self, name: str) -> bool:
         return self._path(name).exists()
 
@@ -101,7 +108,7 @@ class Checkpoints:
     def left(self, environment: str) -> tuple[str, ...]:
         """The stacks, as the engine calls them, where a dead run left a lock, or operations whose end nobody knows."""
         locked = {path.parent.name for path in self._locks.glob(f"{environment}.*/*.json")}
-        return tuple(sorted(locked | {name for name, _ in self._names(environment) if unsure(self.deployment(name))}))
+        return tuple(sorted(locked | {name for name, _ in self._names(environment) if unsure(self._heads(name))}))
 
     def unlock(self, name: str) -> None:
         """Remove the engine's locks on stack *name*, as `pulumi cancel` does, but also where the stack was never made."""
