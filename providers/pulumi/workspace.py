@@ -22,6 +22,7 @@ from pulumi.automation._server import LanguageServer
 from pulumi.runtime.proto import events_pb2_grpc, language_pb2_grpc
 
 from providers import checkpoints
+from providers.pulumi.command import Command
 from providers.pulumi.events import Log, Receiver
 from reconciler import errors
 from reconciler.model.allowance import Allowance
@@ -108,7 +109,7 @@ class Workspace:
     @cached_property
     def _command(self) -> automation.PulumiCommand:
         try:
-            return automation.PulumiCommand()
+            return Command()
         except Exception as error:
             raise errors.UsageError(f"the Pulumi engine cannot be started: {error}", hint="put `pulumi` on PATH") from error
 

@@ -144,8 +144,9 @@ def _close(plan: Plan, report: Report, code: int) -> None:
     """The last words: what failed or is waited for and was not said in the plan, or that all is well."""
     told = {str(change.id) for change in plan.changes if change.action in {"hold", "refuse"}}
     for words, names in _alike(report, told).items():
-        more = f" (and {len(names) - 1} more)" if len(names) > 1 else ""
-        click.echo(f"{names[0]}{more}: {words}")
+        whole = code == ending.INTERRUPTED  # whoever stops it wants to know what is left
+        more = f" (and {len(names) - 1} more)" if len(names) > 1 and not whole else ""
+        click.echo("\n".join(f"{name}{more}: {words}" for name in (names if whole else names[:1])))
     counts = plan.summary
     done = [f"{counts['add']} added", f"{counts['change']} changed", f"{counts['destroy']} destroyed"]
     done += [f"{counts[name]} {word}" for name, word in (("import", "imported"), ("forget", "forgotten")) if counts[name]]
