@@ -52,6 +52,8 @@ class Pulumi:
         log = Log(_in_words_of(run, progress))
         program = Program(run, self.kinds, self.providers)
         name = checkpoints.name(run.revision.environment, run.stack)
+        for other, ids in run.inherits.items():
+            self.forget(run.revision.environment, other, ids)
         self._clear(name)
         gate = self._gate(run, name)
         message = self._workspace.run(name, ["up", "--yes", "--skip-preview=false"], _gated(program, gate, log), log)
