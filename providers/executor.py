@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, replace
 
-from reconciler import apply
+from reconciler import apply, errors
 from reconciler.apply import Unit
 from reconciler.model.address import ResourceId
 from reconciler.model.outcome import Failed, Outcome
-from reconciler.ports import Engine, Progress, StackResult
+from reconciler.ports import Engine, Progress, StackResult, StackView, Views
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,19 @@ class Executor:
             else:
                 left.append(unit)
         return left
+
+
+def views(engine: Views, units: Iterable[Unit], parallel: int) -> tuple[StackView, ...]:
+    """What *engine* would do to each of *units*, side by side; nothing waits for anything, since nothing is done."""
+
+    def view(unit: Unit) -> StackView:
+        try:
+            return engine.view(unit.run)
+        except errors.ReconcilerError as error:
+            return StackView(unit.stack, (), error.message)
+
+    with futures.ThreadPoolExecutor(parallel, "view") as pool:
+        return tuple(pool.map(view, units))
 
 
 def _result(unit: Unit, future: futures.Future[StackResult]) -> StackResult:

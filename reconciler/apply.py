@@ -34,12 +34,13 @@ class Unit:
         return self.run.stack
 
 
-def units(plan: Plan, desired: Desired, observed: Observed) -> tuple[Unit, ...]:
-    """A unit for every stack that has work for the engine; stacks without work never reach it."""
+def units(plan: Plan, desired: Desired, observed: Observed, also: frozenset[str] = frozenset()) -> tuple[Unit, ...]:
+    """A unit for every stack that has work for the engine; stacks without work never reach it, unless they are *also* asked for."""
     by_stack: dict[str, list[Change]] = {}
     for change in plan.changes:
         by_stack.setdefault(change.stack, []).append(change)
     working = {stack for stack, changes in by_stack.items() if any(change.acts and change.owner == "engine" for change in changes)}
+    working |= also & by_stack.keys()
     scene = _Scene(plan, desired, observed, by_stack, working)
     return tuple(_unit(stack, scene) for stack in sorted(working))
 

@@ -12,9 +12,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler import errors, kinds, local
+from reconciler import apply, errors, kinds, local
 from reconciler.apply import Unit
 from reconciler.components import summary
+from reconciler.loop import Prepared
 from reconciler.members import act
 from reconciler.members.member import declared, departing
 from reconciler.model.address import ResourceId
@@ -22,7 +23,7 @@ from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Outcome
 from reconciler.outside import Outside
-from reconciler.ports import Payload, Progress
+from reconciler.ports import Payload, Progress, StackView
 from reconciler.resources import kubernetes
 from reconciler.world import World
 
@@ -157,6 +158,13 @@ class Home(Outside):
 
         at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
         return Executor(self.writing, at_once, self.stop).run(units, progress)
+
+    def views(self, prepared: Prepared) -> tuple[StackView, ...]:
+        """What the engine would do to the stacks that *prepared* has work for, and to those that it was narrowed to."""
+        from providers import executor  # noqa: PLC0415
+
+        units = apply.units(prepared.plan, prepared.desired, prepared.observed, prepared.only)
+        return executor.views(self.engine, units, min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1)))
 
     def _tick_members(self, desired: Desired, changes: Iterable[Change], progress: Progress) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)

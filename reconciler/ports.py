@@ -159,6 +159,12 @@ class Recorded:
     protected: bool = False
 
 
+class Views(Protocol):
+    """What tells beforehand what the engine would do; it changes nothing, not even the engine's record."""
+
+    def view(self, run: StackRun) -> StackView: ...
+
+
 class Checkpoints(Protocol):
     """The engine's own record, read without starting it."""
 

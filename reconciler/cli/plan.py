@@ -17,15 +17,18 @@ from reconciler.cli.options import Common, common
 from reconciler.loop import Prepared
 from reconciler.model.desired import Desired
 from reconciler.model.plan import Plan
+from reconciler.ports import StackView
 from reconciler.render import document, markdown, text
+from reconciler.render import engine as beside
 
 
 @click.command()
 @click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
+@click.option("--engine", is_flag=True, help="Show beside it what the engine would do; it takes the engine's credentials, and a while.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, so that `apply FILE` does this and nothing else.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is anything to do.")
 @common(("text", "json", "markdown"))
-def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_exitcode: bool) -> int:
+def plan(options: Common, services: tuple[str, ...], engine: bool, out: Path | None, detailed_exitcode: bool) -> int:
     """Show what would change and why. Nothing is changed, and nothing is written but the plan itself."""
     environments = options.environments()
     if out and len(environments) > 1:
@@ -39,8 +42,9 @@ def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_
                 world, desired = home.world(options.repo, options.ref)
                 faults.tell(desired)
                 prepared = loop.prepare(world, desired, frozenset(services))
-                show(prepared.plan, home, options.form, desired)
-                codes |= {ending.FAILED} if desired.faults else set()
+                views = home.views(prepared) if engine else None
+                show(prepared.plan, home, options.form, desired, views)
+                codes |= {ending.FAILED} if desired.faults or any(view.message for view in views or ()) else set()
                 _remember(prepared, home, out)
                 made.append(prepared.plan)
         except errors.ReconcilerError as error:
@@ -52,19 +56,21 @@ def plan(options: Common, services: tuple[str, ...], out: Path | None, detailed_
     return ending.PENDING if detailed_exitcode and any(made) else 0
 
 
-def show(made: Plan, home: Home, form: str, desired: Desired) -> None:
-    """Print *made*, with the faults of *desired* where they belong to it."""
+def show(made: Plan, home: Home, form: str, desired: Desired, views: tuple[StackView, ...] | None = None) -> None:
+    """Print *made*, with the faults of *desired* where they belong to it, and the engine's *views* where they were asked for."""
     if form == "json":
         told = {"errored": bool(desired.faults), "diagnostics": faults.diagnostics(desired.faults, desired.lost)}
-        click.echo(json.dumps(document.render(made, home.kinds) | told, indent=1, default=str))
+        seen = {} if views is None else {"engine": beside.document(views)}
+        click.echo(json.dumps(document.render(made, home.kinds) | told | seen, indent=1, default=str))
     elif form == "markdown":
-        click.echo(faults.fits(markdown.render(made), desired.faults), nl=False)
+        click.echo(faults.fits(markdown.render(made) + ("" if views is None else beside.markdown(views)), desired.faults), nl=False)
     else:
         click.echo(text.render(made), nl=False)
         try:
             planning.guard(made, home.environment.guard)
         except errors.UnsafePlanError as error:
             click.echo(f"Note: apply will stop: {error.message} ({error.hint})")
+        click.echo("" if views is None else beside.text(views), nl=False)
 
 
 def _remember(prepared: Prepared, home: Home, out: Path | None) -> None:
