@@ -39,6 +39,7 @@ def environments(repo: str, ref: str | None) -> tuple[str, ...]:
 
 def load(repo: str, ref: str | None, environment: str) -> Desired:
     """The desired state of *environment*; SpecError with every fault."""
+    from providers import shelf  # noqa: PLC0415
     from reconciler import load as loading  # noqa: PLC0415 - the parser is loaded by those who read specs
 
     here = local.read(environment)
@@ -46,7 +47,8 @@ def load(repo: str, ref: str | None, environment: str) -> Desired:
     revision, texts = source.read(environment)
     types = kinds.service_types()
     url, lost = source.base_url, source.lost
-    return loading.load(texts, revision, types, base_url=url, lost=lost, settle=lambda one: local.settled(one, here))
+    known = shelf.opened()
+    return loading.load(texts, revision, types, base_url=url, lost=lost, settle=lambda one: local.settled(one, here), shelf=known)
 
 
 def _specs(repo: str, ref: str | None) -> GitSpecs:

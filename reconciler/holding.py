@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterable, Iterator, Mapping
+from bisect import bisect_right, insort
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reconciler.documents import Draft
+from reconciler.draft import Draft
 from reconciler.model.origin import Fault, Origin
 
 if TYPE_CHECKING:
@@ -20,11 +20,13 @@ ComponentSide: TypeAlias = "tuple[dict[str, Configuration], dict[str, Source], t
 
 def blame(commons: Commons, faults: Iterable[Fault]) -> dict[Origin, Fault]:
     """The documents that *faults* are about. One that is about a whole file, or about a document without a name, is about none."""
-    starts: dict[str, list[Origin]] = {}
-    for origin in sorted([*commons.nameless, *(draft.origin for drafts in commons.drafts.values() for draft in drafts)]):
-        starts.setdefault(origin.path, []).append(origin)
+    faults = sorted(faults)
+    starts: dict[str, list[Origin]] = {place.path: [] for fault in faults for place in (fault.origin, *fault.also)}
+    for origin in (*commons.nameless, *(draft.origin for drafts in commons.drafts.values() if starts for draft in drafts)):
+        if origin.path in starts:
+            insort(starts[origin.path], origin)
     first: dict[Origin, Fault] = {}
-    for fault in sorted(faults):
+    for fault in faults:
         for place in (fault.origin, *fault.also):
             before = bisect_right(starts.get(place.path, ()), place)
             if before:
@@ -34,7 +36,7 @@ def blame(commons: Commons, faults: Iterable[Fault]) -> dict[Origin, Fault]:
 
 def sound(drafts: Iterable[Draft], blamed: Blame) -> list[Draft]:
     """Those of *drafts* that nothing is wrong with."""
-    return [draft for draft in drafts if draft.noun and draft.origin not in blamed]
+    return [draft for draft in drafts if draft.whole and draft.origin not in blamed]
 
 
 def services(commons: Commons, blamed: Blame) -> dict[str, str]:
@@ -43,7 +45,7 @@ def services(commons: Commons, blamed: Blame) -> dict[str, str]:
     held = {draft.name: str(blamed[draft.origin]) for draft in drafts if draft.origin in blamed}
     users: dict[str, list[Draft]] = {}
     for draft in drafts:
-        for name in _dependencies(draft):
+        for name in draft.depends:
             users.setdefault(name, []).append(draft)
     queue = list(held.items())
     queue += [(name, _unread(name, by[0])) for name, by in users.items() if name not in commons.names["Service"]]
@@ -53,11 +55,6 @@ def services(commons: Commons, blamed: Blame) -> dict[str, str]:
                 held[draft.name] = why if why.startswith("it depends on ") else f"it depends on {name}: {why}"
                 queue.append((draft.name, held[draft.name]))
     return held
-
-
-def _dependencies(draft: Draft) -> Iterator[str]:
-    written = draft.spec.get("dependsOn")
-    return (name for name in (written if isinstance(written, list) else ()) if isinstance(name, str))
 
 
 def _unread(name: str, user: Draft) -> str:

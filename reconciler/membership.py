@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from reconciler import ceding
-from reconciler.documents import Draft, validate
+from reconciler.documents import validate
+from reconciler.draft import Draft
 from reconciler.explain import explain, nearest
 from reconciler.model.origin import Fault
 from reconciler.model.podtemplate import PodTemplate
@@ -34,6 +36,10 @@ def faults(commons: Commons, environment: Environment | None, types: Mapping[str
     """Every fault of a service that its type or its environment finds."""
     owners: dict[str, Draft] = {}
     for draft in commons.sound("Service", "type"):
+        if draft.outline and environment:
+            draft.refine(partial(_completed, environment, types))
+            yield from _taken(draft, draft.outline.members, owners)
+            continue
         yield from _part(draft, "podTemplate", PodTemplate, draft.noun.pod_template)
         type_ = types.get(draft.noun.type)
         if not type_:
@@ -45,6 +51,10 @@ def faults(commons: Commons, environment: Environment | None, types: Mapping[str
             yield from _placed(draft, environment)
             yield from _checked(draft, environment, type_)
             yield from _named(draft, environment, type_, owners)
+
+
+def _completed(environment: Environment, types: Mapping[str, ServiceType], service: Service) -> Service:
+    return complete(service, environment, types[service.type])
 
 
 def _typed(draft: Draft, type_: ServiceType) -> Iterator[Fault]:
@@ -100,11 +110,13 @@ def _named(draft: Draft, environment: Environment, type_: ServiceType, owners: d
             "metadata",
             "name",
         )
-    for name in _taken(draft, (member.name for member in members), owners):
-        other = owners[name]
-        yield draft.clash(other, f"its member {name} is one of {other.name} too ({other.origin})", "rename one of them", "metadata", "name")
+    yield from _taken(draft, (member.name for member in members), owners)
 
 
-def _taken(draft: Draft, names: Iterable[str], owners: dict[str, Draft]) -> list[str]:
-    """Members that another service has, those of a service of the same name left out: that is a fault of its own."""
-    return [name for name in names if owners.setdefault(name, draft).name != draft.name]
+def _taken(draft: Draft, names: Iterable[str], owners: dict[str, Draft]) -> Iterator[Fault]:
+    """Where another service has a member of one of *names*; one of the same name left out: that is a fault of its own."""
+    for name in names:
+        other = owners.setdefault(name, draft)
+        if other.name != draft.name:
+            message = f"its member {name} is one of {other.name} too ({other.origin})"
+            yield draft.clash(other, message, "rename one of them", "metadata", "name")

@@ -32,9 +32,9 @@ def faults(drafts: Iterable[Draft]) -> Iterator[Fault]:
     named = {draft.name: draft for draft in drafts}
     takers: dict[str, Draft] = {}
     for draft in drafts:
-        if not draft.noun or not draft.noun.moved_from:
+        if not draft.moved:
             continue
-        where, source = ("spec", "movedFrom", "name"), draft.noun.moved_from.name
+        where, source = ("spec", "movedFrom", "name"), draft.moved
         taker, still = takers.setdefault(source, draft), named.get(source)
         if source == draft.name:
             yield draft.fault(

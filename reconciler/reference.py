@@ -8,7 +8,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from reconciler import circle
-from reconciler.documents import KINDS, Draft
+from reconciler.documents import KINDS
+from reconciler.draft import Draft
 from reconciler.explain import nearest
 from reconciler.model.hostlist import LIMIT, HostRange
 
@@ -41,7 +42,7 @@ class Commons:
 
     def sound(self, kind: str, *fields: str) -> Iterator[Draft]:
         """Those of *kind* of which something could be made, with *fields* as they are written."""
-        return (draft for draft in self.of(kind) if draft.noun and not draft.faulty.intersection(fields))
+        return (draft for draft in self.of(kind) if draft.whole and not draft.faulty.intersection(fields))
 
     def may_be_lost(self, word: str) -> bool:
         return any(word.encode() in text for text in self.lost)
@@ -53,6 +54,8 @@ def faults(commons: Commons) -> Iterator[Fault]:
         yield from _doubles(commons.of(kind))
     for kind, (paths, target) in _REFERENCES.items():
         for draft in commons.of(kind):
+            if kind == "Service" and not draft.depends:
+                continue
             names = [found for path in paths for found in _written(draft.spec, path, ("spec",))]
             yield from _dangling(commons, target, draft, names)
     yield from _circles(commons)
@@ -90,9 +93,9 @@ def _dangling(commons: Commons, kind: str, draft: Draft, names: Iterable[tuple[t
 def _circles(commons: Commons) -> Iterator[Fault]:
     """One fault a circle, at the service of it that comes first."""
     drafts = {draft.name: draft for draft in commons.of("Service")}
-    written = {name: list(_written(draft.spec, ("dependsOn", "*"), ("spec",))) for name, draft in drafts.items()}
-    for path in circle.circles({name: [other for _, other in others] for name, others in written.items()}):
-        steps = next(steps for steps, other in written[path[0]] if other == path[1])
+    for path in circle.circles({name: draft.depends for name, draft in drafts.items() if draft.depends}):
+        written = _written(drafts[path[0]].spec, ("dependsOn", "*"), ("spec",))
+        steps = next(steps for steps, other in written if other == path[1])
         yield drafts[path[0]].fault(f"dependsOn goes in a circle: {' → '.join(path)}", "take one of them out", *steps)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from reconciler.model.address import ResourceId
     from reconciler.model.component import Components
@@ -28,7 +28,7 @@ class Desired:
 
     environment: Environment
     revision: Revision
-    services: tuple[Service, ...] = ()
+    services: Sequence[Service] = ()
     resources: Mapping[ResourceId, Resource] = field(default_factory=dict)
     configurations: Mapping[str, Configuration] = field(default_factory=dict)
     sources: Mapping[str, Source] = field(default_factory=dict)

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
 from reconciler.model.resource import Resource
-from reconciler.model.service import Service
 from reconciler.resources import cloud, kubernetes
 
 _GIVEN = "default"  # every cluster has it, and nobody may declare or delete it
 
 
-def shared(environment: Environment, services: Sequence[Service]) -> tuple[Resource, ...]:
+class Placed(Protocol):
+    """Whatever says in which namespace its objects live, as a service does."""
+
+    @property
+    def namespace(self) -> str: ...
+
+
+def shared(environment: Environment, services: Sequence[Placed]) -> tuple[Resource, ...]:
     """The resources of the stack `-`; an environment without services has none."""
     if not services:
         return ()
