@@ -10,7 +10,6 @@ from reconciler.render import notes, text
 
 LIMIT = 65_536  # characters that GitHub takes in one comment
 _FOLDED_FROM = 12  # lines
-_DRIFTED = 10  # lines about what changed outside of the specs
 _DIFF: dict[Action, str] = {"create": "+", "update": "!", "replace": "-", "delete": "-", "forget": "-", "adopt": "!", "move": "!"}
 _LOSSES: frozenset[Action] = frozenset({"delete", "replace", "forget"})
 
@@ -31,24 +30,30 @@ def _head(plan: Plan) -> Iterator[str]:
     yield f"### Plan for `{plan.revision.environment}` at `{plan.revision.short}`"
     yield ""
     yield f"**{text.counts(plan)}**"
-    yield from (f"- :warning: {text.headline(change).removeprefix('# ')}" for change in plan.changes if change.action in _LOSSES)
-    still = [text.headline(change) for change in notes.shown(plan) if change.action in {"hold", "refuse"}]
-    yield from (f"- :no_entry: {line.removeprefix('# ')}" for line in (*still, *notes.held(plan)))
-    felt = (change for change in plan.changes if change.impact and change.acts and change.action not in _LOSSES)
-    yield from (f"- :arrows_counterclockwise: {change.id}: {change.impact}" for change in felt)
-    yield from (f"- :eyes: {line}" for line in _cut(list(notes.drift(plan))))
-    yield from (f"- {line}" for line in notes.ignored(plan))
-    yield from (f"- {text.components(summary)}" for summary in plan.components if summary.pending or summary.failed)
+    yield from _fitting(list(_told(plan)))
     if plan:
         yield ""
         yield f"Digest `{plan.digest}`. It is applied as shown, or not at all."
     yield ""
 
 
-def _cut(lines: list[str]) -> list[str]:
-    """*lines* of what changed outside of the specs, as many as a reader takes in."""
-    more = [f"… and {len(lines) - _DRIFTED} more"] if len(lines) > _DRIFTED else []
-    return [*lines[:_DRIFTED], *more]
+def _told(plan: Plan) -> Iterator[str]:
+    """What a reader must not miss, a line each: losses, what is left as it is, what restarts, drift, what is passed over."""
+    yield from (f"- :warning: {text.headline(change).removeprefix('# ')}" for change in plan.changes if change.action in _LOSSES)
+    still = [text.headline(change) for change in notes.shown(plan) if change.action in {"hold", "refuse"}]
+    yield from (f"- :no_entry: {line.removeprefix('# ')}" for line in (*notes.held(plan), *still))
+    felt = (change for change in plan.changes if change.impact and change.acts and change.action not in _LOSSES)
+    yield from (f"- :arrows_counterclockwise: {change.id}: {change.impact}" for change in felt)
+    yield from (f"- {line}" for line in notes.ignored(plan))
+    yield from (f"- {text.components(summary)}" for summary in plan.components if summary.pending or summary.failed)
+    yield from (f"- :eyes: {line}" for line in notes.drift(plan))
+
+
+def _fitting(lines: list[str]) -> list[str]:
+    """As many of *lines* as leave room for the changes themselves, and how many more there are."""
+    room = LIMIT // 2
+    kept = [line for line in lines if (room := room - len(line) - 1) >= 0]
+    return [*kept, f"- … and {len(lines) - len(kept)} more lines: the whole plan is in the run's log"] if len(kept) < len(lines) else kept
 
 
 def _body(plan: Plan) -> Iterator[str]:
