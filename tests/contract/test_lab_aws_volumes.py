@@ -104,7 +104,7 @@ def test_an_alias_is_answered_as_the_key_behind_it(ec2: EC2Client, given: str) -
 
 
 def test_a_key_is_answered_by_its_arn(ec2: EC2Client) -> None:
-    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html: KmsKeyId may be an id, an alias, or the ARN of either."""
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_CreateVolume.html: an id, an alias, or the ARN of either."""
     id_ = "1234abcd-12ab-34cd-56ef-1234567890ab"
     for given in (id_, f"arn:aws:kms:us-east-1:123456789012:key/{id_}"):
         made = ec2.create_volume(AvailabilityZone=ZONE, Size=1, Encrypted=True, KmsKeyId=given)
