@@ -13,7 +13,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.observation import Observation, Observed, gather
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Blocked, Done, Failed
-from reconciler.model.resource import Resource
+from reconciler.model.resource import Ceded, Resource
 from reconciler.model.service import Service
 
 KINDS = kinds()
@@ -93,3 +93,44 @@ def test_a_stack_ends_well_when_all_of_it_does() -> None:
     one = volume("kv").id
     assert apply.well({one: Done()})
     assert not apply.well({one: Failed("no")})
+
+
+def test_a_removed_service_waits_for_others_but_not_for_their_success() -> None:
+    gone, grown = live(volume("old")), volume("kv", "20Gi")
+    unit = units(grown, observed=gather([gone, live(volume("kv"))], {}))["old"]
+    assert (unit.after, unit.behind) == (frozenset(), {"kv"})
+    assert not apply.ready(unit, {})
+    assert apply.ready(unit, {"kv": False})
+    assert apply.blocked(unit, {"kv": False}) is None
+
+
+def test_a_removed_service_is_not_kept_by_one_that_is_refused() -> None:
+    gone, shrunk = live(volume("old")), volume("kv", "5Gi")
+    found = units(shrunk, observed=gather([gone, live(volume("kv"))], {}))
+    assert found["old"].blocked == ""
+    other = replace(volume("kv"), id=ResourceId("volume", "lab", "kv", "kv-1/data"))
+    found = units(shrunk, other, observed=gather([gone, live(volume("kv"))], {}))  # acting changes beside the refused one
+    assert apply.blocked(found["old"], {"kv": False}) is None
+
+
+def test_a_removed_service_stays_where_what_may_take_its_place_did_not_end_well() -> None:
+    found = units(volume("new"), observed=gather([live(volume("old"))], {}))
+    assert found["old"].after == {"new"}
+    assert isinstance(apply.blocked(found["old"], {"new": False}), Blocked)
+
+
+def test_a_hold_that_stands_lets_the_rest_of_its_stack_go_on_with_what_is_live() -> None:
+    grown = volume("kv", "20Gi")
+    other = replace(volume("kv"), id=ResourceId("volume", "lab", "kv", "kv-1/data"))
+    seen = gather([replace(live(volume("kv")), busy="4 modifications in 24 hours")], {})
+    unit = units(grown, other, observed=seen)["kv"]
+    assert unit.blocked == ""
+    sizes = {resource.id.name: resource.fields["size"] for resource in unit.run.resources}
+    assert sizes == {"kv-0/data": "10Gi", "kv-1/data": "10Gi"}
+
+
+def test_a_field_that_others_own_goes_to_the_engine_as_it_is_live() -> None:
+    left = replace(volume("kv", "20Gi"), ceded=(Ceded(("size",), "grown by hand"),))
+    other = replace(volume("kv"), id=ResourceId("volume", "lab", "kv", "kv-1/data"))
+    unit = units(left, other, observed=gather([live(volume("kv"), size="30Gi")], {}))["kv"]
+    assert {resource.id.name: resource.fields["size"] for resource in unit.run.resources}["kv-0/data"] == "30Gi"

@@ -193,3 +193,124 @@ def test_a_record_that_was_the_engine_s_and_follows_its_pod_now_changes_hands():
     found = Observation(RECORD, "kv-0.db.internal", {"type": "A", "ttl": 5, "values": ["10.200.16.4"]}, stack="kv")
     change = changes([record], [found], engine={"kv": frozenset({RECORD})})[RECORD]
     assert (change.action, change.owner) == ("replace", "engine")
+
+
+def grown(busy="", **fields):
+    """A volume of 10Gi that should have 20Gi, and the claim that grows with it."""
+    pv = ResourceId("kubernetes", "lab", "kv", "PersistentVolume/-/lab-kv-0-data")
+    pvc = ResourceId("kubernetes", "lab", "kv", "PersistentVolumeClaim/default/data-kv-0")
+    spec = {"apiVersion": "v1", "kind": "PersistentVolumeClaim", "spec": {"resources": {"requests": {"storage": "20Gi"}}}}
+    small = {**spec, "spec": {"resources": {"requests": {"storage": "10Gi"}}}}
+    middle = Resource(pv, {"apiVersion": "v1", "kind": "PersistentVolume"}, "kv", needs=frozenset({DISK}))
+    claim = Resource(pvc, spec, "kv", needs=frozenset({pv}))
+    disk = replace(live(volume("10Gi"), **fields), busy=busy)
+    return changes(
+        [volume("20Gi"), middle, claim],
+        [disk, live(middle), Observation(pvc, "default/data-kv-0", small, stack="kv")],
+    ), (DISK, pv, pvc)
+
+
+def test_what_a_volume_has_no_modifications_left_for_waits_and_its_claim_with_it():
+    found, (disk, pv, pvc) = grown(busy="4 modifications in 24 hours, the next from 2026-11-22T17:00Z")
+    assert (found[disk].action, found[pv].action, found[pvc].action) == ("hold", "keep", "hold")
+    assert found[disk].reason == "size 10Gi -> 20Gi has to wait: 4 modifications in 24 hours, the next from 2026-11-22T17:00Z"
+    assert found[pvc].reason == f"waits for {disk}"
+    assert found[disk].stands
+    assert found[pvc].stands
+
+
+def test_a_volume_that_is_not_busy_grows_with_its_claim():
+    found, (disk, pv, pvc) = grown()
+    assert (found[disk].action, found[pv].action, found[pvc].action) == ("update", "keep", "update")
+
+
+def test_tags_of_a_busy_volume_change_all_the_same():
+    tagged = volume(tags={"team": "a"})
+    found = changes([tagged], [replace(live(volume(), tags={"team": "b"}), busy="4 modifications in 24 hours")])
+    assert found[DISK].action == "update"
+
+
+def test_an_object_that_is_being_deleted_is_changed_only_once_it_is_gone():
+    resource = Resource(CLAIM, {"metadata": {"labels": {"a": "1"}}}, "kv")
+    going = Observation(CLAIM, "x", {"metadata": {"labels": {"a": "2"}}}, busy="it is being deleted", stack="kv")
+    (change,) = changes([resource], [going]).values()
+    assert (change.action, change.stands) == ("hold", False)
+    assert change.reason == "metadata.labels.a 2 -> 1 has to wait: it is being deleted"
+
+
+def test_everything_of_a_held_service_is_on_hold_with_its_fault_declared_or_not():
+    fault = "specs/lab/kv.yaml:7:3: unknown field spec.sizes"
+    desired = Desired(ENVIRONMENT, Revision("c" * 40, "t" * 40, "lab"), resources={}, held={"kv": fault})
+    known = {"kv": frozenset({DISK, RECORD}), "zk": frozenset()}
+    found = diff(desired, gather([live(volume())], {}), Context(KINDS, known))
+    assert {(change.id, change.action, change.reason) for change in found} == {(DISK, "hold", fault), (RECORD, "hold", fault)}
+
+
+def test_nothing_of_any_service_is_removed_while_one_is_held_or_the_specs_are_not_whole():
+    other = replace(live(volume()), id=ResourceId("volume", "lab", "zk", "zk-0/data"), stack="zk")
+    desired = Desired(ENVIRONMENT, Revision("c" * 40, "t" * 40, "lab"), held={"kv": "its YAML is broken"})
+    (change,) = diff(desired, gather([other], {}), Context(KINDS))
+    assert (change.action, change.reason) == (
+        "hold",
+        "no longer declared, but kv is on hold: its YAML is broken; nothing is removed meanwhile",
+    )
+    lost = replace(desired, held={}, lost="specs/lab/x.yaml cannot be read")
+    (change,) = diff(lost, gather([other], {}), Context(KINDS))
+    assert change.reason == "no longer declared, but specs/lab/x.yaml cannot be read; nothing is removed meanwhile"
+
+
+def test_a_persistent_volume_whose_disk_is_gone_says_that_its_data_is():
+    claim = Resource(CLAIM, {"kind": "PersistentVolume", "spec": {"csi": {"volumeHandle": Ref(DISK, "id")}}}, "kv")
+    found = Observation(CLAIM, "x", {"kind": "PersistentVolume", "spec": {"csi": {"volumeHandle": "vol-1"}}}, stack="kv")
+    change = changes([volume(), claim], [found])[CLAIM]
+    assert change.action == "refuse"
+    assert change.reason.startswith(
+        f"{DISK} (spec.csi.volumeHandle vol-1) is gone, and its data with it: it was deleted outside of the specs"
+    )
+
+
+def test_a_persistent_volume_of_two_disks_waits_until_one_is_told():
+    claim = Resource(CLAIM, {"kind": "PersistentVolume", "spec": {"csi": {"volumeHandle": Ref(DISK, "id")}}}, "kv")
+    found = Observation(CLAIM, "x", {"kind": "PersistentVolume", "spec": {"csi": {"volumeHandle": "vol-1"}}}, stack="kv")
+    change = changes([volume(), claim], [live(volume(), "vol-1"), live(volume(), "vol-2"), found])[CLAIM]
+    assert (change.action, change.reason) == (
+        "hold",
+        f"{DISK}, which it refers to, has 2 live things: vol-1, vol-2; nothing is done about it",
+    )
+
+
+SET = ResourceId("kubernetes", "lab", "kv", "StatefulSet/default/kv")
+
+
+def stateful(image, replicas, **spec):
+    template = {"spec": {"containers": [{"name": "kv", "image": image}]}}
+    fields = {"apiVersion": "apps/v1", "kind": "StatefulSet", "spec": {"replicas": replicas, "template": template, **spec}}
+    return Resource(SET, fields, "kv")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        (stateful("a", 3), stateful("b", 3), "restarts kv-2, kv-1, kv-0"),
+        (stateful("a", 1), stateful("b", 3), "restarts kv-0"),  # who is yet to come restarts nothing
+        (stateful("a", 3), stateful("b", 1), "restarts kv-0; stops kv-2, kv-1"),
+        (stateful("a", 3), stateful("a", 1), "stops kv-2, kv-1"),
+        (stateful("a", 3), stateful("a", 5), ""),
+        (stateful("a", 0), stateful("b", 3), ""),
+        (stateful("a", 3), stateful("b", 0), "stops kv-2, kv-1, kv-0"),
+        (
+            stateful("a", 3, updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}),
+            stateful("b", 3, updateStrategy={"type": "RollingUpdate", "rollingUpdate": {"partition": 2}}),
+            "restarts kv-2",
+        ),
+        (
+            stateful("a", 2, updateStrategy={"type": "OnDelete"}),
+            stateful("b", 2, updateStrategy={"type": "OnDelete"}),
+            "restarts, each once its Pod is deleted: kv-0, kv-1",
+        ),
+    ],
+)
+def test_who_restarts_and_who_stops_in_which_order(before, after, told):
+    seen = Observation(SET, "default/kv", before.fields, stack="kv")
+    change = changes([after], [seen], orders={"kv": lambda names: names})[SET]
+    assert change.impact == told

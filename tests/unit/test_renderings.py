@@ -41,7 +41,11 @@ def changing() -> list[Change]:
     flaps = "spec.replicas flaps: kube-controller-manager [HPA] set it 3 times since 2026-11-22T05:00Z; add it to ignore or end that"
     size = FieldChange(("size",), "10Gi", "20Gi")
     cpu = Left(
-        ("spec", "template", "spec", "containers", Item("redis"), "resources"), "the autoscaler owns it", {"cpu": 2}, {"cpu": 1}, True
+        ("spec", "template", "spec", "containers", Item("redis"), "resources"),
+        "the autoscaler owns it",
+        {"cpu": 2},
+        {"cpu": 1},
+        differs=True,
     )
     handle = FieldChange(("spec",), None, {"csi": {"volumeHandle": Ref(parse("volume/lab/new/new-0/data"), "id")}})
     return [
