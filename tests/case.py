@@ -6,6 +6,7 @@ observed:                                   # how the world is before; each part
     …
       live: [{KIND: {…}}]                       # what others made, as the API says it (KIND: volume, interface, zone, record, object)
   changed: {ADDRESS: {tags: {…}, Field: …}} # what somebody changed by hand, in the API's words; null: deleted
+  modified: {ADDRESS: [HOURS, …]}           # how long ago a volume was modified, the latest last
   unknown: [ADDRESS]                        # live, but not in the engine's record: the leftover of a crash
   unread: {OPERATION: WORDS}                # a call that fails: describe_volumes, list_resource_record_sets, list statefulsets
 desired: |                                  # documents; without an Environment, that of `memory_world`
@@ -20,21 +21,22 @@ import itertools
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
 from providers.memory.cluster import merge
-from reconciler import errors
+from reconciler import budget, errors
 from reconciler.model.address import parse
 from reconciler.render import text
-from reconciler.resources import kubernetes
+from reconciler.resources import kubernetes, marks
 from tests.memory_world import MemoryWorld, desired
 
 ROOT = Path(__file__).with_name("cases")
 COMMIT = "1c9e0d2"  # what a case calls the commit that was applied
-_OBSERVED = {"applied", "live", "changed", "unknown", "unread"}
+_OBSERVED = {"applied", "live", "changed", "modified", "unknown", "unread"}
 _TAGGED = {"volume": ("volumes", "Tags"), "interface": ("interfaces", "TagSet"), "address": ("addresses", "Tags")}
 _IDS = {"volume": "VolumeId", "interface": "NetworkInterfaceId", "address": "AllocationId"}
 
@@ -67,6 +69,8 @@ class Case:
             _place(world, kind, payload)
         for address, patch in self.observed.get("changed", {}).items():
             _change(world, address, patch)
+        for address, hours in self.observed.get("modified", {}).items():
+            _modify(world, address, hours)
         for address in self.observed.get("unknown", ()):
             for held in world.engine.held.values():
                 held.pop(parse(address), None)
@@ -122,6 +126,15 @@ def _change(world: MemoryWorld, address: str, patch: Mapping[str, Any] | None) -
             live = next(name for name, one in known.items() if {"Key": "reconciler/address", "Value": address} in one[tags])
             known[live] = _changed(known[live], tags, dict(patch)) if patch is not None else None
             world.cloud.ec2.__dict__[things] = {name: one for name, one in known.items() if one is not None}
+
+
+def _modify(world: MemoryWorld, address: str, hours: list[float]) -> None:
+    """Let a volume have been modified, *hours* ago: the latest as EBS tells it, those before as its tag remembers them."""
+    ec2 = world.cloud.ec2
+    live = next(name for name, one in ec2.volumes.items() if {"Key": "reconciler/address", "Value": address} in one["Tags"])
+    *before, latest = (ec2.modifications.now() - timedelta(hours=ago) for ago in hours)
+    ec2.modifications.begun[live] = [{"VolumeId": live, "StartTime": latest}]
+    _change(world, address, {"tags": {marks.MODIFIED: budget.remembered(before)}})
 
 
 def _changed(live: dict[str, Any], tags: str, patch: dict[str, Any]) -> dict[str, Any]:
