@@ -1,4 +1,4 @@
-.PHONY: setup demo check test bench lock verify-aws
+.PHONY: setup demo check test model bench lock verify-aws
 
 setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
 	@scripts/setup
@@ -15,6 +15,12 @@ check: setup      ## format, lint, types, import contracts
 test: setup check ## every test
 	@.venv/bin/pytest -n 2 tests/unit tests/contract tests/mutations
 	@.venv/bin/pytest tests/integration tests/e2e
+
+model: setup      ## commits, drift and faults in any order, in memory: make model N=2000 SEED=7
+	@MODEL_EXAMPLES=$(or $(N),1000) MODEL_SEED=$(or $(SEED),20261122) MODEL_STEPS=$(or $(STEPS),40) .venv/bin/pytest -s tests/unit/test_model.py
+
+kill: setup       ## kill N applies at random moments and judge what the next ones make of them: make kill N=200 SEED=7
+	@.venv/bin/pytest tests/e2e/test_kills.py -s -k random --kills $(or $(N),200) --seed $(or $(SEED),$(shell od -An -N3 -tu4 /dev/urandom))
 
 bench: setup      ## speed, measured: all of it or ONLY=plan,peer; results in benchmarks/
 	@.venv/bin/python -m benchmarks $(ONLY)
