@@ -54,7 +54,8 @@ def _field(schema: Schema, definitions: Mapping[str, Any], path: list[str]) -> S
     field: Schema = schema["properties"][step]
     if not rest:
         return field
-    return _field(definitions[field["$ref"].rpartition("/")[2]], definitions, rest)
+    reference = next(one["$ref"] for one in (field, *field.get("anyOf", ())) if "$ref" in one)  # a field may also be left empty
+    return _field(definitions[reference.rpartition("/")[2]], definitions, rest)
 
 
 def _type_options(service: Schema, types: Mapping[str, ServiceType]) -> None:
