@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from reconciler import apply, errors
 from reconciler.apply import Unit
@@ -14,13 +14,19 @@ from reconciler.model.outcome import Failed, Outcome
 from reconciler.ports import Engine, Progress, StackResult, StackView, Views
 
 
+class Stop(Protocol):
+    """Whether an end is wanted: an event, or anything that can tell."""
+
+    def is_set(self) -> bool: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Executor:
     """Runs stacks on *engine*, *parallel* at a time. After *stop* is set nothing new starts; what runs is waited for."""
 
     engine: Engine
     parallel: int
-    stop: threading.Event
+    stop: Stop
 
     def run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
         """How every change of *units* ended. One stack's failure stops only those that come after it."""

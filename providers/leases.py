@@ -11,7 +11,7 @@ import threading
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Self
+from typing import Literal, Self
 
 from providers import runs
 from reconciler import errors
@@ -31,6 +31,7 @@ class Holder:
     run: runs.Run | None
     age: float
     duration: float
+    ahead: float = 0.0  # seconds by which its clock is ahead of ours, at least
 
     def __str__(self) -> str:
         return self.run.words if self.run else self.text
@@ -58,11 +59,28 @@ class ClusterLeases:
         found = self._read(name)
         return _holder(found) if found else None
 
-    def unlock(self, name: str) -> Holder | None:
-        """Take the lease from whoever holds it, dead or alive, because a person says so; what its run started here is ended."""
+    def standing(self, holder: Holder) -> Literal["alive", "dead", "unknown"]:
+        """Whether *holder* still runs, so far as its process can be seen from here."""
+        if holder.run is None or not holder.run.beside(self.run):
+            return "unknown"
+        return "dead" if holder.run.gone() else "alive"
+
+    def silent(self, name: str) -> bool:
+        """Whether the holder of *name* misses a heartbeat while it is being watched."""
+        found = self._read(name)
+        holder = _holder(found) if found else None
+        return found is None or holder is None or self._misses(name, found, holder.duration / BEATS * 1.5)
+
+    def unlock(self, name: str, only: str = "") -> Holder | None:
+        """Take the lease from whoever holds it, dead or alive, because a person says so; what its run started here is ended.
+
+        With *only*, it is taken from the run of that token and from no other.
+        """
         found = self._read(name)
         holder = _holder(found) if found else None
         if found and holder:
+            if only and (holder.run is None or holder.run.token != only):
+                raise errors.LockHeld(f"the lease {name} is now held by {holder}", hint="look again who it is")
             self._end(holder)
             if self.cluster.replace(kubernetes.LEASE, _written(found, "", holder.duration)) is None:
                 raise errors.LockHeld(f"the lease {name} was renewed meanwhile by {holder}", hint="end that process, then try again")
@@ -94,25 +112,29 @@ class ClusterLeases:
 
     def _require_dead(self, name: str, found: Payload, holder: Holder) -> None:
         mine = holder.run is not None and holder.run.token == self.token  # left by a release that could not be written
-        beside = holder.run is not None and holder.run.beside(self.run)
-        if beside and not mine and holder.run and holder.run.gone():
+        standing = "unknown" if mine else self.standing(holder)
+        if standing == "dead" and holder.run and holder.run.seen_through_by(self.run):
             return
-        left = holder.duration + (0 if mine else self.grace) - holder.age
-        if left > 0 or (beside and not mine):
-            ends = "it is alive" if beside else f"it counts as dead in {left:.0f} s unless it is heard of again"
-            raise errors.LockHeld(
-                f"{name} is held by {holder}, last heard of {holder.age:.0f} s ago; {ends}",
-                hint="wait for it to end; `reconcile unlock` takes the lock away from a run that is known to be dead",
-            )
+        whole = holder.duration + (0 if mine else self.grace)
+        left = whole - holder.age
+        if standing == "alive" or (left > 0 and holder.ahead <= holder.duration):
+            ends = "it is alive" if standing == "alive" else f"it counts as dead in {left:.0f} s unless it is heard of again"
+            raise errors.LockHeld(f"{name} is held by {holder}, last heard of {holder.age:.0f} s ago; {ends}", hint=_hint(holder))
         if not mine:
-            self._require_silence(name, found, holder)
+            self._require_silence(name, found, holder, whole)
 
-    def _require_silence(self, name: str, found: Payload, holder: Holder) -> None:
-        """Two machines' clocks may differ by more than a lease's time: only who misses a heartbeat while being watched is dead."""
-        time.sleep(holder.duration / BEATS * 1.5)
-        again = self._read(name)
-        if again is None or again["metadata"]["resourceVersion"] != found["metadata"]["resourceVersion"]:
+    def _require_silence(self, name: str, found: Payload, holder: Holder, whole: float) -> None:
+        """Two machines' clocks may differ by more than a lease's time: only who misses a heartbeat while being watched is dead.
+
+        What a clock far ahead of ours has written says nothing of its age, so the *whole* of its time is watched.
+        """
+        if not self._misses(name, found, whole if holder.ahead else holder.duration / BEATS * 1.5):
             raise errors.LockHeld(f"{name} is held by {holder}, whose clock differs from this machine's", hint="wait for it to end")
+
+    def _misses(self, name: str, found: Payload, seconds: float) -> bool:
+        time.sleep(seconds)
+        again = self._read(name)
+        return again is not None and again["metadata"]["resourceVersion"] == found["metadata"]["resourceVersion"]
 
     def _end(self, holder: Holder) -> None:
         if holder.run and holder.run.beside(self.run) and holder.run.token != self.token:
@@ -188,7 +210,12 @@ def _holder(body: Payload) -> Holder | None:
         return None
     renewed = spec.get("renewTime")
     age = time.time() - _seconds(renewed) if renewed else float("inf")
-    return Holder(text, runs.parse(text), max(age, 0.0), float(spec.get("leaseDurationSeconds") or 0))
+    return Holder(text, runs.parse(text), max(age, 0.0), float(spec.get("leaseDurationSeconds") or 0), max(-age, 0.0))
+
+
+def _hint(holder: Holder) -> str:
+    hint = "wait for it to end; `reconcile unlock` takes the lock away from a run that is known to be dead"
+    return f"{hint} (lock id {holder.run.token})" if holder.run else hint
 
 
 def _written(body: Payload, holder: str, duration: float) -> Payload:

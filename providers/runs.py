@@ -14,23 +14,28 @@ from pathlib import Path
 from reconciler import errors
 
 VARIABLE = "RECONCILE_RUN"  # in the environment of the engine and so of its plugins, which outlive it
-_PROC = Path("/proc")
+PROC = Path("/proc")  # processes as Linux shows them; elsewhere nobody's can be seen
+_NOWHERE = "-"  # the machine of a run that cannot say where it runs
 _ENDED_WITHIN = 10.0
 _STATE, _STARTED = 0, 19  # fields of /proc/<pid>/stat behind the program's name
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A process and where it runs. *machine* tells boots and process namespaces apart, *started* processes that had one pid in turn."""
+    """A process and where it runs. *machine* tells boots and process namespaces apart, *started* processes that had one pid in turn.
+
+    *user* is whose it is: another's environment, and so what a run of theirs has started, can be seen by root alone.
+    """
 
     host: str
     machine: str
     pid: int
     started: str
     token: str
+    user: int = 0
 
     def __str__(self) -> str:
-        return "/".join((self.host, self.machine, str(self.pid), self.started, self.token))
+        return "/".join((self.host, self.machine, str(self.pid), self.started, self.token, str(self.user)))
 
     @property
     def words(self) -> str:
@@ -38,26 +43,37 @@ class Run:
         return f"process {self.pid} on {self.host}"
 
     def beside(self, other: Run) -> bool:
-        """Whether both run where each can see the other's processes."""
-        return (self.host, self.machine) == (other.host, other.machine)
+        """Whether *other* can see this run's process, whatever the machine was called meanwhile."""
+        return self.machine == other.machine != _NOWHERE
+
+    def seen_through_by(self, other: Run) -> bool:
+        """Whether *other* can see all that this run has started, too."""
+        return self.beside(other) and other.user in {0, self.user}
 
     def gone(self) -> bool:
         """Whether its process has ended; only for a run beside this one."""
         return _started(self.pid) != self.started
 
 
-def own(token: str = "") -> Run:
+def own(token: str = "", proc: Path = PROC) -> Run:
     """This process, with a new token unless given one."""
-    boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    namespace = (_PROC / "self/ns/pid").readlink().name.strip("pid:[]")
-    return Run(socket.gethostname(), f"{boot}.{namespace}", os.getpid(), _started(os.getpid()), token or secrets.token_hex(8))
+    return Run(socket.gethostname(), _machine(proc), os.getpid(), _started(os.getpid()), token or secrets.token_hex(8), os.geteuid())
+
+
+def _machine(proc: Path) -> str:
+    """Which boot, and which process namespace of it."""
+    try:
+        boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}.{(proc / 'self/ns/pid').readlink().name.strip('pid:[]')}"
+    except OSError:
+        return _NOWHERE
 
 
 def parse(text: str) -> Run | None:
     """The run that prints as *text*; None where somebody else wrote it."""
     try:
-        host, machine, pid, started, token = text.split("/")
-        return Run(host, machine, int(pid), started, token)
+        host, machine, pid, started, token, *user = text.split("/")
+        return Run(host, machine, int(pid), started, token, int("".join(user) or 0))
     except ValueError:
         return None
 
@@ -82,7 +98,7 @@ def end(token: str) -> None:
 def _carrying(token: str) -> Iterator[int]:
     """Processes whose environment has the token, this one never; dead ones that nobody has waited for have none."""
     wanted = f"{VARIABLE}={token}".encode()
-    for entry in _PROC.iterdir():
+    for entry in PROC.iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
                 carries = wanted in (entry / "environ").read_bytes().split(b"\0")
@@ -102,7 +118,7 @@ def _kill(pid: int) -> None:
 def _started(pid: int) -> str:
     """When the process began, in ticks since boot; "" where there is none, or only its remains."""
     try:
-        told = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        told = (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
         return ""
     return "" if told[_STATE] in {"Z", "X"} else told[_STARTED]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -94,6 +94,10 @@ class Home(Outside):
 
         return identity.identity(self.environment, self.cloud, self.cluster)
 
+    def stopping(self) -> bool:
+        """Whether an end is wanted: a person interrupts, or another run has, or may have, the lease."""
+        return self.stop.is_set() or (self.lease is not None and self.lease.lost)
+
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """SIGINT and SIGTERM ask for an end: nothing new starts, what is in flight finishes."""
@@ -133,7 +137,7 @@ class Home(Outside):
             retain=lambda volumes, commit: act.retain(self.members_cloud, volumes, commit),
             clear=self._clear,
             together=together.run,
-            stopping=lambda: self.stop.is_set() or (self.lease is not None and self.lease.lost),
+            stopping=self.stopping,
             look=self._look,
         )
 
@@ -159,7 +163,7 @@ class Home(Outside):
         from providers.executor import Executor  # noqa: PLC0415
 
         at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
-        return Executor(self.writing, at_once, self.stop).run(units, progress)
+        return Executor(self.writing, at_once, _Ending(self.stopping)).run(units, progress)
 
     def views(self, prepared: Prepared) -> tuple[StackView, ...]:
         """What the engine would do to the stacks that *prepared* has work for, and to those that it was narrowed to."""
@@ -182,6 +186,13 @@ class Home(Outside):
     def _summaries(self, desired: Desired) -> Any:
         known = self.known_records()
         return summary.summarise(desired, known.everything() if known else {}, known.resolved() if known else {})
+
+
+@dataclass(frozen=True, slots=True)
+class _Ending:
+    """What asks *is_set* is told of every reason to end."""
+
+    is_set: Callable[[], bool]
 
 
 def _require_lab(desired: Desired, here: local.Local) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import select
 import signal
 import sys
 from collections.abc import Iterator
@@ -15,6 +16,8 @@ from reconciler import errors, planfile, version
 from reconciler.bootstrap import Home
 from reconciler.loop import Prepared
 from reconciler.planfile import Basis, Saved
+
+_LISTENS = 0.5  # seconds after which a signal is heard at the latest
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ def basis(made: Prepared, place: dict[str, str]) -> Basis:
     return Basis(tuple(sorted(made.only)), place, made.observed)
 
 
-def ask() -> None:
-    """Ask whether the plan above may be applied.
+def ask(question: str = "Only 'yes' applies this plan") -> None:
+    """Ask whether what was shown may be done.
 
     Raises:
         UsageError: nobody can be asked, or somebody said no.
@@ -57,9 +60,17 @@ def ask() -> None:
         hint = "give a plan file, --digest or --auto-approve"
         raise errors.UsageError("nobody approved this plan, and there is no terminal to ask at", hint=hint)
     with _interrupted_by_a_key():
-        answer = click.prompt("Only 'yes' applies this plan", default="", show_default=False)
+        answer = _answer(question)
     if answer != "yes":
         raise errors.UsageError("not approved; nothing was changed")
+
+
+def _answer(question: str) -> str:
+    """The line that is typed. It is awaited here: a signal that comes just before a blocking read would be heard after it only."""
+    click.echo(f"{question}: ", nl=False)
+    while not select.select([sys.stdin], [], [], _LISTENS)[0]:
+        pass
+    return sys.stdin.readline().strip()
 
 
 def require_unmoved(shown: Prepared, now: Prepared, home: Home) -> None:

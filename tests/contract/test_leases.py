@@ -221,6 +221,86 @@ def test_another_process_namespace_of_this_machine_is_another_machine() -> None:
     assert not replace(mine, machine=f"{boot}.{int(namespace) + 1}").beside(mine)
 
 
+def test_a_machine_of_another_name_is_still_the_same(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
+    left_behind(cluster, name, replace(dead, host="its-old-name"))
+    ClusterLeases(cluster, "default").hold(name, duration=30).release()
+
+
+def test_a_dead_run_of_another_user_may_have_left_what_cannot_be_seen(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
+    me, other = replace(runs.own(), user=1001), replace(dead, user=1002)
+    left_behind(cluster, name, other)
+    with pytest.raises(errors.LockHeld, match="it counts as dead in"):
+        ClusterLeases(cluster, "default", run=me).hold(name, duration=30)
+    ClusterLeases(cluster, "default", run=replace(me, user=0)).hold(name, duration=30).release()  # root sees everything
+
+
+def test_where_processes_cannot_be_seen_everybody_is_elsewhere(cluster: MemoryCluster, name: str, tmp_path: Path) -> None:
+    here = runs.own(proc=tmp_path)
+    assert not here.beside(replace(here, token="other"))
+    left_behind(cluster, name, here)
+    with pytest.raises(errors.LockHeld, match="it counts as dead in"):
+        ClusterLeases(cluster, "default", run=replace(here, token="other")).hold(name, duration=30)
+
+
+def test_who_is_written_by_an_earlier_release_is_still_read() -> None:
+    mine = runs.own()
+    assert runs.parse(str(mine)) == mine
+    assert runs.parse(str(mine).rpartition("/")[0]) == replace(mine, user=0)
+    assert runs.parse("somebody") is None
+
+
+def test_a_clock_that_was_ahead_delays_nobody_for_longer_than_the_lease(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
+    left_behind(cluster, name, replace(dead, **ELSEWHERE), duration=1)  # type: ignore[arg-type]
+    aged(cluster, name, -10_000)
+    began = time.monotonic()
+    ClusterLeases(cluster, "default", grace=0.5).hold(name, duration=30).release()
+    assert time.monotonic() - began >= 1.5
+
+
+def test_a_clock_that_is_ahead_does_not_cost_a_living_holder_its_lease(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
+    other = ClusterLeases(cluster, "default", run=replace(dead, **ELSEWHERE)).hold(name, duration=1)  # type: ignore[arg-type]
+    aged(cluster, name, -10_000)
+    with pytest.raises(errors.LockHeld, match="whose clock differs"):
+        ClusterLeases(cluster, "default", grace=0.5).hold(name, duration=30)
+    other.release()
+
+
+def test_the_refusal_names_the_lock_that_a_person_may_take_away(cluster: MemoryCluster, name: str) -> None:
+    left_behind(cluster, name, replace(runs.own(), token="f00"))
+    with pytest.raises(errors.LockHeld) as caught:
+        ClusterLeases(cluster, "default").hold(name, duration=30)
+    assert "(lock id f00)" in caught.value.hint
+
+
+def test_a_lock_is_taken_away_from_the_run_that_was_named_only(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
+    leases = ClusterLeases(cluster, "default")
+    left_behind(cluster, name, dead)
+    with pytest.raises(errors.LockHeld, match="is now held by"):
+        leases.unlock(name, "another")
+    assert leases.holder(name)
+    leases.unlock(name, dead.token)
+    assert leases.holder(name) is None
+
+
+def test_who_can_be_seen_or_heard_is_alive(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
+    leases = ClusterLeases(cluster, "default")
+
+    def standing(run: runs.Run) -> str:
+        left_behind(cluster, f"{name}-{run.token}", run)
+        holder = leases.holder(f"{name}-{run.token}")
+        assert holder
+        return leases.standing(holder)
+
+    assert standing(replace(runs.own(), token="mine")) == "alive"
+    assert standing(dead) == "dead"
+    assert standing(replace(dead, token="far", **ELSEWHERE)) == "unknown"  # type: ignore[arg-type]
+    held = ClusterLeases(cluster, "default", run=replace(dead, **ELSEWHERE)).hold(name, duration=0.6)  # type: ignore[arg-type]
+    assert not leases.silent(name)
+    held._stop.set()
+    held._thread.join()
+    assert leases.silent(name)
+
+
 def test_what_the_dead_run_started_is_ended_before_its_lease_is_taken(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
     left_behind(cluster, name, dead)
     plugin = subprocess.Popen(["sleep", "60"], env={runs.VARIABLE: dead.token, "PATH": "/usr/bin:/bin"}, start_new_session=True)

@@ -55,6 +55,25 @@ def test_one_failure_stops_only_what_comes_after_it() -> None:
     assert "b" not in engine.ran
 
 
+class Lost:
+    """A lease that is lost as soon as one stack has run."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def is_set(self) -> bool:
+        return bool(self.engine.ran)
+
+
+def test_nothing_more_starts_once_the_lease_is_lost_and_what_runs_ends() -> None:
+    engine = Engine()
+    ended = Executor(engine, 1, Lost(engine)).run([unit("a"), unit("b", "a"), unit("c", "b")], lambda *_: None)
+    outcomes = {id.service: outcome for id, outcome in ended.items()}
+    assert engine.ran == ["a"]
+    assert outcomes["a"] == Done()
+    assert all("interrupted" in str(outcomes[name]) for name in ("b", "c"))
+
+
 def test_nothing_starts_once_a_person_has_interrupted() -> None:
     stop, engine = threading.Event(), Engine()
     stop.set()
