@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reconciler import apply, errors, kinds, local
+from reconciler import apply, errors, local, reading
 from reconciler.apply import Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
@@ -32,29 +32,7 @@ if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of the
     from providers.git import GitSpecs
 
 
-def environments(repo: str, ref: str | None) -> tuple[str, ...]:
-    """The environments that *repo* declares at *ref*."""
-    return _specs(repo, ref).environments()
-
-
-def load(repo: str, ref: str | None, environment: str) -> Desired:
-    """The desired state of *environment*; SpecError with every fault."""
-    from providers import shelf  # noqa: PLC0415
-    from reconciler import load as loading  # noqa: PLC0415 - the parser is loaded by those who read specs
-
-    here = local.read(environment)
-    source = _specs(repo, ref)
-    revision, texts = source.read(environment)
-    types = kinds.service_types()
-    url, lost = source.base_url, source.lost
-    known = shelf.opened()
-    return loading.load(texts, revision, types, base_url=url, lost=lost, settle=lambda one: local.settled(one, here), shelf=known)
-
-
-def _specs(repo: str, ref: str | None) -> GitSpecs:
-    from providers import git  # noqa: PLC0415
-
-    return git.GitSpecs(repo, ref, cache=local.root() / "git")
+environments, load = reading.environments, reading.load  # who makes a World reads specs as well
 
 
 @contextmanager
@@ -72,10 +50,10 @@ class Home(Outside):
 
     def world(self, repo: str, ref: str | None) -> tuple[World, Desired]:
         """The outside and the specs, ready to plan; writing ports are made when something is carried out."""
-        self._desired = desired = load(repo, ref, self.here.folder.name)
+        self._desired = desired = reading.load(repo, ref, self.here.folder.name)
         _require_lab(desired, self.here)
         _require_subnets(desired)
-        return self._world(_specs(repo, ref)), desired
+        return self._world(reading.specs(repo, ref)), desired
 
     def remember(self, digest: str, text: str) -> None:
         """Keep the plan file *text* under its digest."""

@@ -25,9 +25,9 @@ class Common:
 
     def environments(self) -> tuple[str, ...]:
         """The environment that was asked for, else all of the repository."""
-        from reconciler import bootstrap, errors  # noqa: PLC0415 - GitPython is loaded by those who read specs only
+        from reconciler import errors, reading  # noqa: PLC0415 - not for --help
 
-        found = bootstrap.environments(self.repo, self.ref)
+        found = reading.environments(self.repo, self.ref)
         if not self.environment:
             return found
         if self.environment not in found:

@@ -6,7 +6,7 @@ import json
 
 import click
 
-from reconciler import bootstrap, errors
+from reconciler import errors, reading
 from reconciler.cli import ending
 from reconciler.cli.options import Common, common
 from reconciler.model.origin import Fault
@@ -21,7 +21,7 @@ def validate(options: Common, paths: tuple[str, ...]) -> int:
     environments = options.environments()
     for environment in environments:
         try:
-            faults += bootstrap.load(options.repo, options.ref, environment).faults
+            faults += reading.load(options.repo, options.ref, environment).faults
         except errors.SpecError as error:
             faults += error.faults
     shown = sorted({fault for fault in faults if not paths or any(fault.origin.path.startswith(path.removeprefix("./")) for path in paths)})
