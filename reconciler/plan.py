@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
+from reconciler import fieldpath
 from reconciler.errors import ReconcilerError, UnsafePlanError
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change, FieldChange
@@ -14,7 +15,7 @@ from reconciler.model.environment import Guard
 from reconciler.model.observation import Observed
 from reconciler.model.origin import Revision
 from reconciler.model.plan import ComponentsSummary, Plan
-from reconciler.model.value import Ref, Value, spell
+from reconciler.model.value import Fields, Ref, Value, spell
 
 SHARE_MEANS_SOMETHING = 30  # of fewer known things any one deletion would be a large share
 _UNDOING = frozenset({"delete", "forget"})
@@ -69,9 +70,15 @@ def digest(revision: Revision, changes: Iterable[Change]) -> str:
 
 
 def fingerprint(changes: Iterable[Change], observed: Observed) -> str:
-    """SHA-256 over the live fields of everything that the plan touches."""
-    touched = {change.id for change in changes if change.acts}
-    return _sha256([[str(id), [plain(live.fields) for live in observed.live.get(id, ())]] for id in sorted(touched)])
+    """SHA-256 over the live fields of everything that the plan touches, but for those that others own: they may move at any time."""
+    touched = sorted((change for change in changes if change.acts), key=lambda change: change.id)
+    return _sha256([[str(change.id), [_ours(change, live.fields) for live in observed.live.get(change.id, ())]] for change in touched])
+
+
+def _ours(change: Change, fields: Fields) -> object:
+    for left in change.left:
+        fields = fieldpath.put(fields, left.path, fieldpath.ABSENT)
+    return plain(fields)
 
 
 def shown(value: Value) -> str:

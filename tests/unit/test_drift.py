@@ -165,3 +165,10 @@ def test_an_ignored_field_shows_no_change_and_goes_to_the_engine_as_it_is_live(w
     assert live
     assert live["spec"]["replicas"] == 7
     assert not world.plan(desired(ignoring)).plan.acting
+
+
+def test_a_plan_does_not_go_stale_by_a_field_that_is_none_of_it(world: MemoryWorld) -> None:
+    ignoring = service(version='"8.2"', ignore="[{path: 'StatefulSet/kv:spec.replicas', reason: the autoscaler owns it}]")
+    before = planned(world, ignoring)
+    scale(world, 7)
+    assert planned(world, ignoring).fingerprint == before.fingerprint
