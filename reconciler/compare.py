@@ -16,6 +16,7 @@ from reconciler.model.value import Fields, Item, Path, Ref, Value, item
 
 _ABSENT = object()
 _NOTHING: Fields = {}
+_ALONE = (_NOTHING, _NOTHING)
 
 
 def differences(resource: Resource, live: Observation, kind: Kind, observed: Observed) -> tuple[FieldChange, ...]:
@@ -32,9 +33,9 @@ class _Comparison:
     def __init__(self, resource: Resource, kind: Kind, observed: Observed) -> None:
         self.resource, self.kind, self.observed = resource, kind, observed
 
-    def walk(self, path: Path, declared: Value, live: object, beside: Fields = _NOTHING) -> Iterator[FieldChange]:
-        """The differences at and below *path*; *beside* is declared around it."""
-        if declared == live:
+    def walk(self, path: Path, declared: Value, live: object, beside: tuple[Fields, Fields] = _ALONE) -> Iterator[FieldChange]:
+        """The differences at and below *path*; *beside* is live and declared around it."""
+        if declared == live or self.says_nothing(path, declared, live):
             return
         if isinstance(declared, Ref):
             declared = resolve(declared, self.observed)
@@ -42,13 +43,19 @@ class _Comparison:
             case Mapping() if self.enters(path, declared, live):
                 present = live if isinstance(live, Mapping) else _NOTHING
                 for name, value in declared.items():
-                    yield from self.walk((*path, name), value, present.get(name, _ABSENT), declared)
+                    yield from self.walk((*path, name), value, present.get(name, _ABSENT), (present, declared))
             case list() | tuple() if isinstance(live, Sequence) and not isinstance(live, str) and self.list_key(path) != "":
                 yield from self.walk_list(path, declared, live)
             case _:
                 value = resolve(declared, self.observed)
                 if not self.equal(path, value, live, beside):
                     yield FieldChange(path, _plain(live), value, secret=self.policy(path).sensitive)
+
+    def says_nothing(self, path: Path, declared: object, live: object) -> bool:
+        """Whether *declared* is a null over what others may add to: it takes nothing of theirs away."""
+        if declared is not None or isinstance(live, str) or not isinstance(live, Mapping | Sequence):
+            return False
+        return not self.policy(path).whole if isinstance(live, Mapping) else isinstance(self.list_key(path), tuple)
 
     def enters(self, path: Path, declared: Fields, live: object) -> bool:
         """Whether the fields of a mapping are told one by one; of what is new as a whole only where nothing says what it means."""
@@ -74,7 +81,7 @@ class _Comparison:
             return
         key = self.list_key(path) if isinstance(live, Sequence) and not isinstance(live, str) else ""
         mine, theirs = _opened(declared, key), _opened(live, key)
-        going = {step for step in ours if step in theirs and mine.get(step) is None}
+        going = {step for step in ours if step in theirs and step not in mine}
         for step, (alone, below) in ours.items():
             if step not in theirs:
                 continue
@@ -86,17 +93,17 @@ class _Comparison:
     def removal(self, path: Path, before: Value, beside: Fields) -> Iterator[FieldChange]:
         """What happens to a field that nobody holds any more: it goes, or the API fills it in again."""
         policy = self.policy(path)
-        filled = self.canonical(path, policy.default(beside)) if policy.default and isinstance(path[-1], str) else None
-        if filled is None or filled != self.canonical(path, before):
+        filled = self.canonical(path, policy.default(beside, before)) if policy.default and isinstance(path[-1], str) else None
+        if filled != self.canonical(path, before):
             yield FieldChange(path, before, filled, secret=policy.sensitive)
 
-    def equal(self, path: Path, declared: Value, live: object, beside: Fields) -> bool:
+    def equal(self, path: Path, declared: Value, live: object, beside: tuple[Fields, Fields]) -> bool:
         if isinstance(declared, Ref):
             return False
         mine = self.canonical(path, declared)
         default = self.policy(path).default
         if mine is None and default:
-            mine = self.canonical(path, default(beside))
+            mine = self.canonical(path, default({**beside[0], **beside[1]}, _plain(live)))
         if live is _ABSENT:
             return mine is None or (declared in (None, {}, []) and not self.policy(path).canonical)
         return mine == self.canonical(path, live)  # type: ignore[arg-type]

@@ -28,7 +28,7 @@ class FieldPolicy:
     *canonical* maps both sides to what is compared (a quantity to its number, a name to lower case). *effect* is asked with (before, after)
     and may refuse with *why*, a sentence such as "a volume cannot shrink". *sensitive* values are never shown. *spends* says that changing
     it needs what the thing has little of, such as EBS's modifications a day: not while its observation is `busy`. *whole* says that a
-    mapping is one value. *default* is what the API fills in where nothing is declared, given what stands beside it.
+    mapping is one value. *default* is what the API fills in where nothing is declared, given what stands beside it and what was there.
     """
 
     canonical: Callable[[Value], Value] | None = None
@@ -37,7 +37,7 @@ class FieldPolicy:
     sensitive: bool = False
     spends: bool = False
     whole: bool = False
-    default: Callable[[Fields], Value] | None = None
+    default: Callable[[Fields, Value], Value] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,10 @@ class Kind(Protocol):
 
     def declare(self, resource: Resource, fields: Mapping[str, Any], options: Any) -> Mapping[str, Any]:
         """Register one Pulumi resource with *fields* (Refs already outputs); returns its attributes as outputs, by name."""
+        ...
+
+    def recall(self, inputs: Payload) -> Fields:
+        """What `declare` was given, out of what the engine's state has of it; pure."""
         ...
 
 

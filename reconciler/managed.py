@@ -48,15 +48,23 @@ def _alone(ours: str, others: str) -> frozenset[Path]:
 
 
 def _walk(path: Path, ours: Tree, others: Sequence[Tree], keys: frozenset[str]) -> Iterator[Path]:
-    """Every path below *path* that is ours alone; *keys* are the names by which the item at *path* is found: they go with it only."""
+    """Every path below *path* that is ours alone; *keys* are the names by which the item at *path* is found: they go with it only.
+
+    An item goes with all that others put into it, unless they hold the item itself.
+    """
     for name, below in ours.items():
         if name == "." or name in keys:
             continue
         step, told_by = _step(name)
-        theirs = [other[name] for other in others if name in other]
+        theirs = [other[name] for other in others if name in other and (not isinstance(step, Item) or _held(other[name]))]
         if not theirs:
             yield (*path, step)
         yield from _walk((*path, step), below, theirs, told_by)
+
+
+def _held(item: Tree) -> bool:
+    """Whether an item itself is owned, not only what is in it."""
+    return not item or "." in item
 
 
 def _step(name: str) -> tuple[str | int | Item, frozenset[str]]:

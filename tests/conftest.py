@@ -8,12 +8,15 @@ TESTING = "refusals-are-tested"  # how clients call themselves whose refusals ar
 LAST = pytest.mark.last
 SEED = 20261122
 KILLS = 20
+DRY_RUNS = 60
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("reconciler")
     group.addoption("--seed", type=int, default=SEED, metavar="N", help=f"generate the end-to-end world from N (default {SEED})")
     group.addoption("--kills", type=int, default=KILLS, metavar="N", help=f"kill the reconciler at N random moments (default {KILLS})")
+    what = f"compare the diff with N dry runs of each kind (default {DRY_RUNS})"
+    group.addoption("--dry-runs", type=int, default=DRY_RUNS, metavar="N", help=what)
     group.addoption("--boundary", type=int, default=None, metavar="K", help="of the kills at boundaries, only the one at effect K")
     group.addoption("--kill", type=int, default=None, metavar="I", help="of the kills at random moments, only the I-th (from 0)")
 

@@ -40,12 +40,12 @@ def _policy(kind: str, path: tuple[str, ...], *, sealed: bool) -> FieldPolicy:
     )
 
 
-def _default(kind: str, path: tuple[str, ...]) -> Callable[[Fields], Value] | None:
+def _default(kind: str, path: tuple[str, ...]) -> Callable[[Fields, Value], Value] | None:
     """What is filled in at *path*, if anything is."""
     above = schema.at(kind, path[:-1])
     while above.form == "list" and above.below:
         above = above.below
-    if not path or above.form != "struct" or path[-1] not in defaults.filled(above.name):
+    if not path or above.form != "struct" or not defaults.has(above.name, path[-1]):
         return None
     return partial(defaults.default, above.name, path[-1])
 

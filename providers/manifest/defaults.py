@@ -1,7 +1,8 @@
 """What the API server fills in where a manifest says nothing, by the definition that has the field. Pure.
 
 Each is upstream's: `SetDefaults_*` of k8s.io/kubernetes/pkg/apis and the `+default` markers of k8s.io/api. What depends on other fields
-is a function of the mapping that it stands in. `tests/contract/test_manifest_schema.py` holds the table to a real API server.
+is a function of the mapping that it stands in; what was allocated is kept. `tests/contract/test_manifest_schema.py` holds the table to
+a real API server.
 """
 
 from __future__ import annotations
@@ -14,15 +15,22 @@ from reconciler.model.value import Value
 Default = Callable[[Mapping[str, Any]], Value]
 
 
-def default(name: str, field: str, beside: Mapping[str, Any]) -> Value:
-    """What *field* of definition *name* becomes where nothing says it and *beside* stands around it; None where nothing is filled in."""
+def default(name: str, field: str, beside: Mapping[str, Any], before: Value) -> Value:
+    """What *field* of definition *name* becomes where nothing says it: *beside* stands around it, *before* was there. None is nothing."""
+    if field in _ALLOCATED.get(name, frozenset()):
+        return before
     found = _TABLE.get(name, {}).get(field)
     return found(beside) if callable(found) else found
 
 
 def filled(name: str) -> Mapping[str, Value | Default]:
-    """The fields of definition *name* that are filled in, in the order in which they are."""
+    """The fields of definition *name* that are filled in whatever was there before, in the order in which they are."""
     return _TABLE.get(name, {})
+
+
+def has(name: str, field: str) -> bool:
+    """Whether anything is filled in or kept at *field* of definition *name*."""
+    return field in _TABLE.get(name, {}) or field in _ALLOCATED.get(name, frozenset())
 
 
 def _pulled(image: str) -> Default:
@@ -52,6 +60,11 @@ def _policy_types(policy: Mapping[str, Any]) -> Value:
     return ["Ingress", "Egress"] if policy.get("egress") else ["Ingress"]
 
 
+def _way_in(service: Mapping[str, Any]) -> Value:
+    """Only what is reached from outside has one."""
+    return "Cluster" if service.get("type") in _OUTSIDE or service.get("externalIPs") else None
+
+
 _CONTAINER: Mapping[str, Value | Default] = {
     "imagePullPolicy": _pulled("image"),
     "terminationMessagePath": "/dev/termination-log",
@@ -62,6 +75,10 @@ _MODE: Mapping[str, Value | Default] = {"defaultMode": 0o644}
 _OUTSIDE = ("NodePort", "LoadBalancer")
 _RBD: Mapping[str, Value | Default] = {"keyring": "/etc/ceph/keyring", "pool": "rbd", "user": "admin"}
 _SCALE_IO: Mapping[str, Value | Default] = {"fsType": "xfs", "storageMode": "ThinProvisioned"}
+_ALLOCATED = {
+    "core.v1.ServiceSpec": frozenset({"clusterIP", "clusterIPs", "healthCheckNodePort", "ipFamilies", "ipFamilyPolicy"}),
+    "core.v1.ServicePort": frozenset({"nodePort"}),
+}
 _TABLE: dict[str, dict[str, Value | Default]] = {
     "apps.v1.RollingUpdateStatefulSetStrategy": {"partition": 0},
     "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
@@ -117,7 +134,7 @@ _TABLE: dict[str, dict[str, Value | Default]] = {
         "sessionAffinityConfig": _when("sessionAffinity", "ClientIP", then={"clientIP": {"timeoutSeconds": 10800}}),
         "type": "ClusterIP",
         "internalTrafficPolicy": _when("type", "ClusterIP", *_OUTSIDE, None, "", then="Cluster"),
-        "externalTrafficPolicy": _when("type", *_OUTSIDE, then="Cluster"),
+        "externalTrafficPolicy": _way_in,
         "allocateLoadBalancerNodePorts": _when("type", "LoadBalancer", then=True),
     },
     "core.v1.Volume": {"emptyDir": _without_source},

@@ -36,7 +36,7 @@ class Item:
 def item(keys: Iterable[object]) -> Item:
     """The step to the item whose keys have these values. The protocol of a port is left out where it is the usual one."""
     first, *others = keys
-    return Item("/".join([str(first), *(str(other) for other in others if other not in (None, "TCP"))]))
+    return Item("/".join([str(first), *(str(other) for other in others if other not in (None, "", "TCP"))]))
 
 
 Path: TypeAlias = tuple[str | int | Item, ...]

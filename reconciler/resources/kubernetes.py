@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -62,8 +63,19 @@ def claimed(
     manager = f"{managed.ENGINE}{hashlib.sha256(str(id).encode()).hexdigest()[:8]}"
     own = {marks.ADDRESS: str(id), SKIP_AWAIT: "true", DELETION: "background", MANAGER: manager}
     metadata["annotations"] = {**metadata.get("annotations", {}), **own}
-    fields = {**manifest, "metadata": metadata}
+    fields = {**_encoded(manifest), "metadata": metadata}
     return Resource(id, fields, stack, needs=frozenset(needs), removal=removal, origin=origin or environment.origin)
+
+
+def _encoded(manifest: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A Secret's texts as data: the API would never give back what it made of `stringData`, nor take away what left it."""
+    texts = manifest.get("stringData") if manifest["kind"] == "Secret" else None
+    if not texts:
+        return manifest
+    known = {name: base64.b64encode(text.encode()).decode() for name, text in texts.items() if isinstance(text, str)}
+    rest = {name: text for name, text in texts.items() if name not in known}
+    bare = {name: value for name, value in manifest.items() if name != "stringData"}
+    return {**bare, "data": {**(manifest.get("data") or {}), **known}, **({"stringData": rest} if rest else {})}
 
 
 def storage_class(environment: Environment) -> Resource:

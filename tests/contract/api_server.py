@@ -62,7 +62,7 @@ def _api_server(directory: Path, port: int, etcd: int) -> tuple[str, ...]:
         f"--token-auth-file={directory / 'tokens.csv'}",
         "--authorization-mode=RBAC",
         "--disable-admission-plugins=ServiceAccount",
-        "--service-cluster-ip-range=10.96.0.0/16",
+        "--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-signing-key-file={directory / 'service-account.key'}",
         f"--service-account-key-file={directory / 'service-account.pub'}",

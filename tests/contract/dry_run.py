@@ -1,11 +1,13 @@
 """The same question to both: what would applying a manifest change? A real API server answers with a dry run, the diff by its own rules.
 
-Two answers agree if they have the same verdict and the same changed paths. A verdict is `keep`, `update` or `impossible`: the server refuses
-to change the object but would create such a one under another name; the diff refuses, or replaces. Paths are compared so:
+Two answers agree if they have the same verdict and the same changed paths. A verdict is `keep`, `update` or `impossible`: the server
+refuses to change the object but would create such a one under another name; the diff refuses, or replaces. Paths are compared so:
 
 - of a structure or a granular mapping each leaf counts, of a list that merges each item by its keys; what is atomic is one leaf;
+- amounts are the same by value: `1024Mi` is `1Gi`, though the server would store what it is told;
 - an order that changes among items that were there before and are afterwards is a change of `<list>.order`;
-- only leaves that the old or the new manifest declares count: what the server fills in beside them, or drops with them, is its own;
+- only leaves that are declared count, of what goes those that were declared before: what the server fills in beside them, or drops
+  with them, is its own;
 - `status` and what the server alone writes into `metadata` do not count.
 """
 
@@ -14,13 +16,14 @@ from __future__ import annotations
 import copy
 import itertools
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from providers.kubernetes import Kubernetes
 from providers.kubernetes.transport import Target
-from providers.manifest import schema
+from providers.manifest import meaning, schema
 from reconciler import kinds
 from reconciler.compare import step_to
 from reconciler.diff import Context, diff
@@ -29,6 +32,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
 from reconciler.model.observation import gather
 from reconciler.model.origin import Revision
+from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.value import Item, Path, spell
 from reconciler.resources import kubernetes
@@ -36,11 +40,13 @@ from reconciler.resources import kubernetes
 KIND = kinds.kinds()["kubernetes"]
 ENVIRONMENT = Environment.model_validate({"name": "dry", "zones": ["us-east-1a"]})
 OTHERS = "somebody-else"
-INVALID, FORBIDDEN = 422, 403
+BAD, FORBIDDEN, CONFLICT, INVALID, BROKEN = 400, 403, 409, 422, 500
 _NOISE = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"})
+_EXCLUSIVE = re.compile(r"may not specify more than|cannot be both set|may not be specified when|must not be specified|only allowed for")
 _numbers = itertools.count(1)
 
 Object = dict[str, Any]
+Mutation = Callable[[Object], object]
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ class Answer:
 
 
 class Refused(AssertionError):
-    """The server does not take a manifest at all: a test's own fault."""
+    """The server does not take a manifest at all, or not beside what others hold: minAvailable excludes maxUnavailable, whoever set it."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +79,7 @@ class Subject:
             params={"fieldManager": manager or own, "force": "true", **({"dryRun": "All"} if dry_run else {})},
             content=json.dumps(manifest).encode(),
             headers={"Content-Type": "application/apply-patch+yaml"},
-            tolerate={400, FORBIDDEN, 409, INVALID, 500},
+            tolerate={BAD, FORBIDDEN, CONFLICT, INVALID, BROKEN},
         )
         return answer.status_code, answer.json()
 
@@ -82,21 +88,35 @@ class Subject:
         kind = kubernetes.KINDS[self.declared["kind"]]
         return dict(self.cluster.get(kind, metadata["name"], namespace=metadata.get("namespace", "")) or {})
 
-    def change(self, body: Object, *, subresource: str = "") -> None:
-        """What a person does with `kubectl edit`, a controller with an update: a merge patch by another manager."""
+    def edit(self, mutation: Mutation) -> None:
+        """What a person does with `kubectl edit`, and a webhook or a controller with an update."""
+        found = self.live()
+        mutation(found)
+        assert self.cluster.replace(kubernetes.KINDS[found["kind"]], found)
+
+    def tell(self, status: Object) -> None:
+        """What a controller says of it."""
         metadata = self.declared["metadata"]
         kind = kubernetes.KINDS[self.declared["kind"]]
-        self.cluster.patch(kind, metadata["name"], body, namespace=metadata.get("namespace", ""), subresource=subresource)
+        self.cluster.patch(kind, metadata["name"], {"status": status}, namespace=metadata.get("namespace", ""), subresource="status")
 
-    def add(self, body: Object) -> None:
-        """What another that applies declares of the same object."""
-        status, answer = self.apply({**identity(self.declared), **body, "metadata": {**identity(self.declared)["metadata"], **body.get("metadata", {})}}, manager=OTHERS)
-        assert status < 300, answer["message"]
+    def add(self, body: Object, *, strict: bool = True) -> None:
+        """What another that applies declares of the same object, as far as the server takes it."""
+        own = identity(self.declared)
+        status, answer = self.apply({**own, **body, "metadata": {**body.get("metadata", {}), **own["metadata"]}}, manager=OTHERS)
+        assert status < BAD or not strict, answer["message"]
 
     def remove(self) -> None:
         metadata = self.declared["metadata"]
-        self.change({"metadata": {"finalizers": None}})
+        self.edit(lambda found: found["metadata"].pop("finalizers", None))
         self.cluster.delete(kubernetes.KINDS[self.declared["kind"]], metadata["name"], namespace=metadata.get("namespace", ""))
+
+
+def prepared(cluster: Kubernetes) -> Kubernetes:
+    """*cluster* with the environment's storage class, without which no claim may grow."""
+    fields = kubernetes.storage_class(ENVIRONMENT).fields
+    Subject(cluster, {}).apply(json.loads(json.dumps(fields)))
+    return cluster
 
 
 def subject(cluster: Kubernetes, manifest: Object) -> Subject:
@@ -108,7 +128,7 @@ def subject(cluster: Kubernetes, manifest: Object) -> Subject:
         named["metadata"]["namespace"] = "default"
     made = Subject(cluster, named)
     status, answer = made.apply(marked(named))
-    if status >= 300:
+    if status >= BAD:
         raise Refused(answer["message"])
     return made
 
@@ -120,7 +140,8 @@ def identity(manifest: Object) -> Object:
 
 def marked(manifest: Object) -> Object:
     """*manifest* as a stack declares it."""
-    return json.loads(json.dumps(resource(manifest).fields))
+    found: Object = json.loads(json.dumps(resource(manifest).fields))
+    return found
 
 
 def resource(manifest: Object) -> Resource:
@@ -131,31 +152,37 @@ def servers(on: Subject, wanted: Object) -> Answer:
     """The real API server's answer."""
     before = on.live()
     status, answer = on.apply(marked(wanted), dry_run=True)
-    if status >= 300:
+    if status >= BAD:
         other = copy.deepcopy(wanted)
         other["metadata"]["name"] += "-other"
         other_status, other_answer = on.apply(marked(other), dry_run=True)
-        if other_status >= 300:
-            raise Refused(other_answer["message"])
+        if other_status >= BAD or _EXCLUSIVE.search(answer["message"]):
+            raise Refused(answer["message"] if other_status < BAD else other_answer["message"])
         return Answer("impossible", why=answer["message"])
-    found = moved(wanted["kind"], (), _quiet(before), _quiet(answer))
-    counted = declared_paths(on.declared) | declared_paths(wanted)
-    return Answer("update" if found else "keep", frozenset(found) & counted, why=", ".join(sorted(found)))
+    found = moved(wanted["kind"], _quiet(before), _quiet(answer))
+    return Answer("update" if found else "keep", _counted(found, on.declared, wanted), why=", ".join(sorted(found)))
 
 
 def ours(on: Subject, wanted: Object) -> Answer:
     """The diff's answer."""
     change = judged(on, wanted)
-    found = {path for field in change.fields for path in _told(wanted["kind"], field)}
-    counted = declared_paths(on.declared) | declared_paths(wanted)
+    found = {path: way for field in change.fields for path, way in _told(wanted["kind"], field).items()}
     verdict = "impossible" if change.action in {"refuse", "replace"} else change.action
-    return Answer(verdict, frozenset(found) & counted if verdict != "impossible" else frozenset(), why=f"{change.reason}: {sorted(found)}")
+    counted = frozenset() if verdict == "impossible" else _counted(found, on.declared, wanted)
+    return Answer(verdict, counted, why=f"{change.reason}: {sorted(found)}")
+
+
+def _counted(found: Mapping[str, str], first: Object, wanted: Object) -> frozenset[str]:
+    """The leaves that somebody declares: what comes is declared now, what goes was declared before."""
+    then, now = declared_paths(first), declared_paths(wanted)
+    declared = {"comes": now, "goes": then | now, "differs": then | now}
+    return frozenset(path for path, way in found.items() if path in declared[way])
 
 
 def judged(on: Subject, wanted: Object) -> Change:
     """What the diff of *wanted* and what is live comes to."""
     declared = resource(wanted)
-    observed = gather([KIND.view(on.live(), ENVIRONMENT.name)], {})
+    observed = gather([replace(KIND.view(on.live(), ENVIRONMENT.name), id=declared.id)], {})  # whatever became of its marks
     desired = Desired(ENVIRONMENT, Revision("c", "t", ENVIRONMENT.name), resources={declared.id: declared})
     (change,) = diff(desired, observed, Context({"kubernetes": KIND}))
     return change
@@ -166,41 +193,48 @@ def _quiet(found: Object) -> Object:
     return {**{name: value for name, value in found.items() if name != "status"}, "metadata": metadata}
 
 
-def _told(kind: str, field: FieldChange) -> Iterator[str]:
+def _told(kind: str, field: FieldChange) -> dict[str, str]:
     """The leaves that *field* speaks of."""
-    names = tuple(step for step in field.path if isinstance(step, str))
-    type_ = schema.at(kind, names)
-    ordered = type_.form == "list" and type_.keys and field.before and isinstance(field.before[0], str)  # type: ignore[index]
-    if ordered:
-        yield f"{spell(field.path)}.order"
-    else:
-        before = _ABSENT if field.before is None else field.before
-        after = _ABSENT if field.after is None else field.after
-        yield from moved(kind, field.path, before, after)
+    type_ = _type(kind, field.path)
+    if isinstance(field.path[-1], str) and type_.keys and isinstance(field.before, list) and isinstance(field.before[0], str):
+        return {f"{spell(field.path)}.order": "differs"}
+    before = _ABSENT if field.before is None else field.before
+    after = _ABSENT if field.after is None else field.after
+    if before is _ABSENT and _below(kind, field.path, after):
+        after = meaning.normal(type_, after) or after  # of what is new as a whole, the zeros in it are not stored
+    return moved(kind, before, after, field.path)
 
 
 _ABSENT: Any = object()
 
 
-def moved(kind: str, path: Path, before: Any, after: Any) -> set[str]:
-    """The leaves that differ."""
-    return {spell(one) for one in _moved(kind, path, before, after)}
+def moved(kind: str, before: Any, after: Any, path: Path = ()) -> dict[str, str]:
+    """The leaves that differ, and whether each comes, goes or differs."""
+    return {spell(one): way for one, way in _moved(kind, path, before, after)}
 
 
-def _moved(kind: str, path: Path, before: Any, after: Any) -> Iterator[Path]:
-    if before == after:
+def _moved(kind: str, path: Path, before: Any, after: Any) -> Iterator[tuple[Path, str]]:
+    if before == after or _same_amount(kind, path, before, after):
         return
     old, new = _below(kind, path, before), _below(kind, path, after)
-    if old is None and new is None:
-        yield path
+    if not (old or new):
+        yield path, "comes" if before is _ABSENT else "goes" if after is _ABSENT else "differs"
         return
     old, new = old or {}, new or {}
-    if (before is _ABSENT or after is _ABSENT) and not (old or new):
-        yield path
+    if before is _ABSENT or after is _ABSENT:  # of what comes or goes as a whole no empty part is a leaf, unless there is nothing else
+        old, new = ({step: one for step, one in side.items() if one not in ({}, [])} for side in (old, new))
+        if not (old or new):
+            yield path, "comes" if before is _ABSENT else "goes"
     for step in {**old, **new}:
         yield from _moved(kind, (*path, step), old.get(step, _ABSENT), new.get(step, _ABSENT))
     if [step for step in old if step in new] != [step for step in new if step in old] and any(isinstance(step, Item) for step in old):
-        yield (*path, "order")
+        yield (*path, "order"), "differs"
+
+
+def _same_amount(kind: str, path: Path, before: Any, after: Any) -> bool:
+    if _type(kind, path).name != "quantity" or _ABSENT in {before, after}:
+        return False
+    return Quantity.parse(str(before)) == Quantity.parse(str(after))
 
 
 def _below(kind: str, path: Path, value: Any) -> dict[Any, Any] | None:
@@ -224,7 +258,7 @@ def _type(kind: str, path: Path) -> schema.Type:
 def declared_paths(manifest: Object) -> frozenset[str]:
     """Every leaf that *manifest* declares, and the orders of its lists."""
     found = marked(manifest)
-    return frozenset(moved(manifest["kind"], (), _ABSENT, found)) | frozenset(_orders(manifest["kind"], (), found))
+    return frozenset(moved(manifest["kind"], _ABSENT, found)) | frozenset(_orders(manifest["kind"], (), found))
 
 
 def _orders(kind: str, path: Path, value: Any) -> Iterator[str]:
@@ -233,9 +267,6 @@ def _orders(kind: str, path: Path, value: Any) -> Iterator[str]:
         yield f"{spell(path)}.order"
     for step, one in below.items():
         yield from _orders(kind, (*path, step), one)
-
-
-Mutation = Callable[[Object], object]
 
 
 def mutated(manifest: Object, mutation: Mutation) -> Object:
