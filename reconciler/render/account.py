@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import BaseModel
-
 from reconciler import account
 from reconciler import plan as planning
 from reconciler.account import Case, Row
 from reconciler.render import text
 
-_COLUMNS = ("FIELD", "DECLARED", "LIVE", "OWNER")
-_WIDE = 48  # characters of a value in a column
+_COLUMNS = ("FIELD", "VALUE", "OWNER")
+_WIDE = 64  # characters of a column; a longer path pushes what stands behind it
 
 
 def document(case: Case) -> dict[str, Any]:
@@ -51,8 +49,8 @@ def lines(case: Case) -> Iterator[str]:
     yield str(case.id)
     for name, told in _facts(case):
         yield f"  {name:<10} {told}"
-    table = [_COLUMNS, *((row.path, _cell(row.declared), _cell(row.live), _whose(case, row)) for row in account.rows(case))]
-    widths = [max(len(line[column]) for line in table) for column in range(len(_COLUMNS) - 1)]
+    table = [_COLUMNS, *((row.path, _value(row), _whose(case, row)) for row in account.rows(case))]
+    widths = [min(_WIDE, max(len(line[column]) for line in table)) for column in range(2)]
     yield ""
     for line in table if len(table) > 1 else ():
         yield ("  " + "  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True))).rstrip()
@@ -63,10 +61,12 @@ def source(case: Case, row: Row) -> str:
     resource = case.resource
     if row.declared is None or resource is None:
         return ""
-    name = row.path.partition(".")[0].partition("[")[0]
+    name, _, below = row.path.partition(".")
     if name not in resource.spelt:
         return "rendered"
-    return row.origin if _written(case, resource.spelt[name]) else "default"
+    if _written(case, resource.spelt[name]):
+        return row.origin
+    return "rendered" if below else "default"
 
 
 def _facts(case: Case) -> Iterator[tuple[str, str]]:
@@ -111,20 +111,9 @@ def _applied(case: Case) -> str:
 
 
 def _written(case: Case, path: str) -> bool:
-    """Whether the spec itself says what stands at *path*, `spec.volumes.data.type`."""
-    value: Any = case.desired.service(case.resource.stack) if case.resource else None
-    for step in path.split(".")[1:]:
-        if isinstance(value, BaseModel):
-            named = {field.alias or name: name for name, field in type(value).model_fields.items()}
-            name = named.get(step, step)
-            if name not in value.model_fields_set:
-                return False
-            value = getattr(value, name)
-        elif isinstance(value, dict) and step in value:
-            value = value[step]
-        else:
-            return False
-    return True
+    """Whether the spec itself says what stands at *path*, `spec.volumes.data.type`: what it leaves out stands where its parent does."""
+    locate = case.resource.locate if case.resource else None
+    return locate is not None and locate(path) != locate(path.rpartition(".")[0])
 
 
 def _whose(case: Case, row: Row) -> str:
@@ -132,8 +121,16 @@ def _whose(case: Case, row: Row) -> str:
     return row.owner if told in {"", "rendered"} else f"{row.owner} ({told})"
 
 
+def _value(row: Row) -> str:
+    """What is live; and what is declared, where that is something else."""
+    live, declared = _cell(row.live), _cell(row.declared)
+    if row.declared is None or live == declared:
+        return live
+    return f"{declared} (not there)" if row.live is None else f"{live} (declared {declared})"
+
+
 def _cell(value: Any) -> str:
-    shown = "-" if value is None else text.value(value)
+    shown = text.value(value)
     return shown if len(shown) <= _WIDE else f"{shown[: _WIDE - 1]}…"
 
 

@@ -15,6 +15,7 @@ from reconciler.model.origin import Revision
 from reconciler.model.outcome import Blocked, Done, Failed
 from reconciler.model.resource import Ceded, Resource
 from reconciler.model.service import Service
+from reconciler.model.value import Value
 
 KINDS = kinds()
 ENVIRONMENT = Environment(name="lab", zones=("us-east-1a",))
@@ -23,7 +24,7 @@ REVISION = Revision("c" * 40, "t" * 40, "lab")
 
 def volume(service: str, size: str = "10Gi") -> Resource:
     tags = {"reconciler/service": service}
-    fields = {"size": size, "type": "gp3", "zone": "us-east-1a", "tags": tags}
+    fields: dict[str, Value] = {"size": size, "type": "gp3", "zone": "us-east-1a", "tags": tags}
     return Resource(ResourceId("volume", "lab", service, f"{service}-0/data"), fields, service)
 
 
@@ -58,7 +59,8 @@ def test_what_all_share_comes_first() -> None:
 
 def test_a_service_waits_for_those_it_depends_on_where_they_have_work() -> None:
     found = units(volume("kv"), volume("zk"), depends={"kv": ("zk",)})
-    assert (found["kv"].after, found["zk"].after) == ({"zk"}, set())
+    assert found["kv"].after == {"zk"}
+    assert not found["zk"].after
 
 
 def test_a_stack_with_anything_refused_is_left_as_it_is() -> None:
@@ -98,7 +100,8 @@ def test_a_stack_ends_well_when_all_of_it_does() -> None:
 def test_a_removed_service_waits_for_others_but_not_for_their_success() -> None:
     gone, grown = live(volume("old")), volume("kv", "20Gi")
     unit = units(grown, observed=gather([gone, live(volume("kv"))], {}))["old"]
-    assert (unit.after, unit.behind) == (frozenset(), {"kv"})
+    assert not unit.after
+    assert unit.behind == {"kv"}
     assert not apply.ready(unit, {})
     assert apply.ready(unit, {"kv": False})
     assert apply.blocked(unit, {"kv": False}) is None

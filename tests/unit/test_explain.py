@@ -58,6 +58,13 @@ def test_a_field_says_whether_the_spec_or_a_default_gives_it(world: MemoryWorld)
     assert sources["size"] == "specs/lab/services.yaml:7:26"
     assert sources["type"] == "default"
     assert sources["tags.team"] == "rendered"
+    assert sources["zone"] == "default"
+
+
+def test_a_field_that_differs_shows_both_sides(world: MemoryWorld) -> None:
+    scale(world, 7)
+    lines = [line.split() for line in render.lines(case(world, SET))]
+    assert ["spec.replicas", "7", "(declared", "2)", "ours,", "and", "kube-controller-manager", "[HPA]", "writes", "it", "too"] in lines
 
 
 def test_references_are_resolved(world: MemoryWorld) -> None:
