@@ -10,6 +10,7 @@ from reconciler.model.allowance import Allowance
 from reconciler.model.change import Action, Change
 from reconciler.model.value import spell
 from reconciler.ports import Seen, Verdict
+from reconciler.resources import marks
 
 _WEIGHT = {"create": 1, "import": 1, "update": 2}  # everything else takes something away
 _LOSS = 3
@@ -86,7 +87,7 @@ class Gate:
             return self._uncovered(step, step.fields) if step.op == "update" else None if self._is_allowed(step.op, step.address) else ()
         if step.op != "update" or change.action != "update" or not step.fields:
             return None
-        planned = [fields.path(field) for field in change.fields]
+        planned = [*map(fields.path, change.fields), f"tags.{marks.MODIFIED}"]  # which `apply` adds to what the plan says
         beyond = tuple(field for field in step.fields if not fields.touches(field, planned))
         return self._uncovered(step, beyond) if beyond else None
 

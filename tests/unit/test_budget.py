@@ -6,10 +6,12 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from providers.pulumi.events import Operation
+from providers.pulumi.gate import Gate
 from reconciler import budget, errors
 from reconciler.budget import Modification
 from reconciler.model.address import parse
-from reconciler.model.change import Change
+from reconciler.model.change import Change, FieldChange
 from reconciler.model.observation import Observation
 from reconciler.resources import marks
 from tests.memory_world import MemoryWorld, desired
@@ -165,3 +167,10 @@ def test_the_list_of_modifications_is_one_call_for_all_volumes(world: MemoryWorl
     before = world.cloud.calls["describe_volumes_modifications"]
     world.observed(desired(kv(10)).environment)
     assert world.cloud.calls["describe_volumes_modifications"] == before + 1
+
+
+def test_what_a_volume_remembers_is_no_difference_between_engine_and_plan() -> None:
+    grown = Change(DISK, "update", "engine", "size differs", "kv", (FieldChange(("size",), "10Gi", "20Gi"),))
+    gate = Gate((grown,))
+    assert gate.differs(Operation("update", str(DISK), ("size", f"tags.{marks.MODIFIED}"))) is None
+    assert gate.differs(Operation("update", str(DISK), ("size", "tags.team"))) == ("tags.team",)
