@@ -37,10 +37,9 @@ _SIGNS = frozenset(" _.:/=+-@")
 def _tag_name(name: str) -> str:
     if not 0 < len(name) <= _KEY or not _spellable(name):
         raise ValueError(f"the name of a tag must be 1 to {_KEY} letters, digits, spaces and any of _ . : / = + - @")
-    if name.lower().startswith(("aws:", "reconciler/")):
-        raise ValueError(
-            f"no tag may begin with {name.partition(':')[0] + ':' if ':' in name[:4] else 'reconciler/'}, which is kept for marks"
-        )
+    for prefix, whose in (("aws:", "AWS's own"), ("reconciler/", "for our marks")):
+        if name.lower().startswith(prefix):
+            raise ValueError(f"names that begin with {prefix} are {whose}; choose another")
     return name
 
 

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler import errors
 from reconciler.model.address import parse
 from reconciler.resources import marks
 from tests.memory_world import ENVIRONMENT, MemoryWorld, desired
@@ -100,8 +101,22 @@ def test_whatever_the_names_ours_are_told_from_others(ours: set[str], others: se
     assert marks.own(live) - {marks.TAGS} == {name for name in ours if not name.startswith(marks.PREFIX)}
 
 
-@pytest.mark.parametrize("name", ["aws:created-by", "AWS:x", "", "reconciler/mine", "x" * 129])
-def test_no_environment_may_ask_for_a_tag_that_aws_refuses_or_that_is_ours(name: str) -> None:
-    world = desired(document("{team: storage}")).environment
-    with pytest.raises(ValueError, match="tag"):
-        type(world.aws).model_validate({**world.aws.model_dump(), "tags": {name: "x"}})
+@pytest.mark.parametrize(
+    ("tags", "told"),
+    [
+        ('{"aws:created-by": x}', "spec.aws.tags.aws:created-by: names that begin with aws: are AWS's own; choose another"),
+        ("{AWS:x: y}", "spec.aws.tags.AWS:x: names that begin with aws: are AWS's own; choose another"),
+        ("{reconciler/mine: x}", "spec.aws.tags.reconciler/mine: names that begin with reconciler/ are for our marks; choose another"),
+        ('{"": x}', "the name of a tag must be 1 to 128 letters"),
+        (f"{{{'x' * 129}: x}}", "the name of a tag must be 1 to 128 letters"),
+        ("{team: a%b}", "spec.aws.tags.team: the value of a tag must be at most 256 letters"),
+        (f"{{team: {'x' * 257}}}", "spec.aws.tags.team: the value of a tag must be at most 256 letters"),
+        (f"{{{', '.join(f'tag-{number:04}: x' for number in range(26))}}}", "spec.aws.tags: too many tags: there may be 30"),
+    ],
+    ids=range(8),
+)
+def test_a_tag_that_aws_refuses_or_that_is_ours_is_an_error_with_its_line(tags: str, told: str) -> None:
+    with pytest.raises(errors.SpecError) as caught:
+        desired(document(tags))
+    assert "specs/lab/services.yaml:6:" in str(caught.value)
+    assert told in str(caught.value)
