@@ -72,10 +72,10 @@ def _unit(stack: str, scene: _Scene) -> Unit:
 def _declared(stack: str, scene: _Scene) -> Iterator[Resource]:
     """What the stack declares to the engine: neither the members' own, nor what others made and serves as it is.
 
-    A field that is on hold, or that others own, is declared as it is live.
+    A field that is on hold, or that others own, is declared as it is live; what must not go yet, as it was declared.
     """
     changes = {change.id: change for change in scene.by_stack[stack]}
-    for resource in scene.desired.resources.values():
+    for resource in (*scene.desired.resources.values(), *scene.plan.kept.values()):
         change = changes.get(resource.id)
         foreign = change is not None and change.action == "keep" and change.reason == FOREIGN
         if resource.stack == stack and resource.owner == "engine" and not foreign:

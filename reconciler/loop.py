@@ -59,6 +59,7 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     records = past.recorded(world, desired, changes)
     held = {name: why for name, why in desired.held.items() if not only or name in only}
     plan = replace(planning.make(revision, past.protected(changes, records), observed, summaries), held=held)
+    plan = past.kept(plan, records, desired, observed)
     return Prepared(past.recalled(world, plan, records, desired, observed), desired, observed, only)
 
 

@@ -16,6 +16,7 @@ from reconciler.model.observation import Observed
 from reconciler.model.outcome import Done
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
+from reconciler.model.resource import Resource
 from reconciler.model.value import Fields, Value
 from reconciler.ports import Payload, Recorded
 from reconciler.world import World
@@ -50,6 +51,27 @@ def protected(changes: tuple[Change, ...], records: _Records) -> tuple[Change, .
     """*changes*, refused where they would take away what the engine's state protects, whatever became of the tags."""
     stacks = {change.stack for change in changes if change.id in records and records[change.id].protected}
     return protect.refuse(changes, stacks) if stacks else changes
+
+
+def kept(plan: Plan, records: _Records, desired: Desired, observed: Observed) -> Plan:
+    """*plan*, in which what nothing declares and must not go yet keeps nothing else of its stack.
+
+    The engine would take it away with the next change of its stack; so it is declared to it as its own record has it.
+    """
+    waiting = {
+        change.id
+        for change in plan.changes
+        if change.action == "hold" and change.live_id and change.id not in desired.resources and change.stack not in desired.held
+    }
+    if observed.unread or not waiting:
+        return plan
+    changes = tuple(replace(change, stands=True) if change.id in waiting else change for change in plan.changes)
+    declared = [_as_recorded(change, records[change.id]) for change in changes if change.id in waiting and change.id in records]
+    return replace(plan, changes=changes, kept={one.id: one for one in declared})
+
+
+def _as_recorded(change: Change, record: Recorded) -> Resource:
+    return Resource(change.id, record.fields, change.stack, protected=record.protected)
 
 
 def recalled(world: World, plan: Plan, records: _Records, desired: Desired, observed: Observed) -> Plan:

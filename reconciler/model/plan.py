@@ -6,8 +6,10 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from reconciler.model.address import ResourceId
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.origin import Revision
+from reconciler.model.resource import Resource
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class Plan:
     conflicts: tuple[Conflict, ...] = ()
     held: Mapping[str, str] = field(default_factory=dict)  # services that are left as they are, with the fault that holds each
     fingerprint: str = ""
+    kept: Mapping[ResourceId, Resource] = field(default_factory=dict)  # declared no more and not to go yet: as the engine's record has it
     known: int = field(default=0, compare=False)  # live things of services when it was made: what a guard's share is of
 
     def __bool__(self) -> bool:

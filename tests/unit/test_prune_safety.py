@@ -75,6 +75,30 @@ def test_a_held_service_is_one_line_with_its_fault_and_others_go_on(world: Memor
     assert isinstance(report.outcomes["kubernetes/lab/zk/StatefulSet/default/zk"], Done)
 
 
+def test_what_must_not_go_yet_keeps_nothing_else_of_its_service(world: MemoryWorld) -> None:
+    prepared = world.plan(loaded(both(service("kv", replicas='"two"'), service("zk", replicas=1, version='"8.2"'))))
+    volume = "volume/lab/zk/zk-1/data"
+    assert {str(change.id) for change in prepared.plan.changes if change.action == "hold"} >= {volume}
+    report = world.apply(prepared)
+    assert isinstance(report.outcomes["kubernetes/lab/zk/StatefulSet/default/zk"], Done)
+    assert not any(step.op == "delete" for step in world.engine.did)
+    assert {str(id) for id in world.engine.held["zk"]} >= {volume}
+    mended = both(service("kv"), service("zk", replicas=1, version='"8.2"'))
+    after = world.plan(desired(mended))
+    assert {change.action for change in after.plan.changes if str(change.id) == volume} == {"forget"}
+    assert world.apply(after).ok
+
+
+def test_a_new_namespace_comes_though_that_of_a_held_service_is_declared_no_more() -> None:
+    world = MemoryWorld()
+    assert world.converge(both(service("kv", namespace="old"), service("zk"))).ok
+    broken = loaded(both(service("kv", namespace="old", replicas='"two"'), service("zk") + "---\n" + service("new", namespace="fresh")))
+    report = world.apply(world.plan(broken))
+    assert isinstance(report.outcomes["kubernetes/lab/-/Namespace/-/fresh"], Done)
+    assert isinstance(report.outcomes["kubernetes/lab/new/StatefulSet/fresh/new"], Done)
+    assert world.cluster.get(kubernetes.KINDS["Namespace"], "old")
+
+
 def test_the_same_world_gives_the_same_words_twice(world: MemoryWorld) -> None:
     broken = loaded(both(service("kv", replicas='"two"'), service("zk", version='"8.2"')))
     assert text.render(world.plan(broken).plan) == text.render(world.plan(broken).plan)
