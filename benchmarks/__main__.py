@@ -5,6 +5,7 @@ One world grows through them, so that its making is paid once; each benchmark sa
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import json
 import sys
@@ -19,18 +20,20 @@ from benchmarks.growth import Line
 from benchmarks.world import World
 
 NAMES = ("startup", "load", "plan", "peer", "diff", "change", "passes", "apply")
+_ALL = 1_000_000
 RESULTS = Path(__file__).with_name("results")
 
 
-def measure(names: Iterable[str]) -> Iterator[tuple[str, Figure]]:
-    """Every figure of the benchmarks *names*, as it is known."""
+def measure(names: Iterable[str], most: int) -> Iterator[tuple[str, Figure]]:
+    """Every figure of the benchmarks *names*, as it is known, with *most* services where a benchmark would have more."""
     modules = {name: importlib.import_module(f"benchmarks.{name}") for name in names}
     with worlds.world() as world:
-        for count in sorted({at for module in modules.values() for at in module.AT}):
+        world.most = most
+        for count in sorted({min(at, most) for module in modules.values() for at in module.AT}):
             if count:
                 world.grow(count)
             for name, module in modules.items():
-                if count in module.AT:
+                if count in {min(at, most) for at in module.AT}:
                     yield from _measured(name, module, world)
 
 
@@ -63,19 +66,28 @@ def _draw(name: str, unit: str, *lines: Line) -> None:
 
 
 def main() -> None:
-    names = [name for argument in sys.argv[1:] for name in argument.split(",")] or list(NAMES)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"one or several of {', '.join(NAMES)}; all without it")
+    parser.add_argument("--most", type=int, help="no more services than this: a quick look, of which nothing is written")
+    asked = parser.parse_args()
+    names = [name for argument in asked.names for name in argument.split(",")] or list(NAMES)
     if unknown := set(names) - set(NAMES):
-        sys.exit(f"error: no such benchmark: {', '.join(sorted(unknown))}\nhint: there are {', '.join(NAMES)}")
+        parser.error(f"no such benchmark: {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}")
     found: dict[str, list[Figure]] = {name: [] for name in names}
-    for name, one in measure(names):
+    for name, one in measure(names, asked.most or _ALL):
         found[name].append(one)
+    if not asked.most:
+        _keep(found)
+    print(table([one for figures in found.values() for one in figures]))
+    if any(one.requirement and not one.met for figures in found.values() for one in figures):
+        sys.exit("error: a requirement does not hold: see the table")
+
+
+def _keep(found: dict[str, list[Figure]]) -> None:
     for name, figures in found.items():
         write(name, figures)
     if "plan" in found:
         draw(found["plan"])
-    print(table([one for figures in found.values() for one in figures]))
-    if any(one.requirement and not one.met for figures in found.values() for one in figures):
-        sys.exit("error: a requirement does not hold: see the table")
 
 
 if __name__ == "__main__":

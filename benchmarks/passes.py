@@ -25,8 +25,10 @@ def measure(world: World) -> Iterator[Figure]:
     calls = {name: count / _PASSES for name, count in world.servers.calls("reconciler").items()}
     steady = told["seconds"][1:]
     raw = {**told, "run": run.numbers, "calls_a_pass": calls}
-    rate = world.count / (sum(steady) / len(steady))
+    rate = world.count * len(steady) / sum(steady)
     yield Figure("continuous passes on one core", round(rate), "services/s", aim=_RATE, better="more", raw=raw)
+    work = world.count * len(steady) / sum(told["cpu_seconds"][1:])
+    yield Figure("continuous passes, were the core idle beside them", round(work), "services/CPU-s", aim=_RATE, better="more")
     yield Figure("continuous passes, memory", run.peak_mib, "MiB", aim=300)
     used = _used(calls, every=world.count / _RATE)
     yield Figure(f"fullest AWS bucket, a pass each {world.count / _RATE:g} s", max(used.values()), "%", aim=10, requirement=True, raw=used)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
+from providers.once import Once
 from reconciler import errors, marking
 from reconciler.kinds import Kind, Sources
 from reconciler.model.environment import Environment
@@ -19,7 +20,7 @@ T = TypeVar("T")
 
 def observe(environment: Environment, kinds: Mapping[str, Kind] | Iterable[Kind], cloud: Cloud, cluster: Cluster) -> Observed:
     """The live state of *environment*, by the readings of *kinds*."""
-    sources = Sources(cloud, cluster, environment)
+    sources = Sources(Once(cloud), cluster, environment)
     every = kinds.values() if isinstance(kinds, Mapping) else kinds
     # The last by name begin first: a zone is looked up in several steps, and meanwhile the others' answers are parsed.
     named = sorted(every, key=lambda kind: kind.name, reverse=True)
