@@ -92,8 +92,8 @@ MUTATIONS = (
     Mutation(
         "3.4.6",
         "reconciler/diff/declared.py",
-        'action, reason = "adopt", "live with our marks',
-        'action, reason = "create", "live with our marks',
+        'action="adopt", reason="live with our marks',
+        'action="create", reason="live with our marks',
         "tests/unit/test_cases.py::test_a_case_has_the_plan_that_it_says[volume/left-by-a-crash]",
     ),
     Mutation(
