@@ -32,10 +32,12 @@ def key(record: RecordSet) -> Key:
 
 
 def make(document: dict[str, Any]) -> RecordSet:
-    """The record that a change names, its name as Route 53 keeps it."""
+    """The record that a change names, its name, and that which an alias leads to, as Route 53 keeps them."""
     values = [each["Value"] for each in document.get("ResourceRecords") or []]
+    alias = document.get("AliasTarget")
+    named = {"AliasTarget": {**alias, "DNSName": dns_name.canonical(alias["DNSName"])}} if alias else {}
     return RecordSet(  # type: ignore[abstract] # moto makes them, too
-        {**document, "Name": dns_name.canonical(document["Name"]), "ResourceRecords": values}
+        {**document, **named, "Name": dns_name.canonical(document["Name"]), "ResourceRecords": values}
     )
 
 
