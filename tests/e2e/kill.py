@@ -61,14 +61,15 @@ class Killed:
 
 
 def at(boundary: int, turn: int) -> Kill:
-    """The kill at *boundary*; victims take turns, so that three turns reach each with all."""
-    return Kill(VICTIMS[(boundary + turn) % len(VICTIMS)], boundary)
+    """The kill at *boundary*, 0 being before the first effect; victims take turns, so that three turns reach each with all."""
+    victim = VICTIMS[(boundary + turn) % len(VICTIMS)]
+    return Kill(victim, boundary) if boundary else Kill(victim, 0, "before", late=False)
 
 
 def drawn(draw: random.Random, effects: int, creates: int) -> Kill:
     """A random kill of an apply that has that many *effects*, of which some are AWS *creates*."""
     victim, share = draw.choice(VICTIMS), draw.random()
-    if share < HELD_SHARE:
+    if creates and share < HELD_SHARE:
         return Kill(victim, draw.randint(1, creates), of=CREATES, late=draw.random() < 0.5)
     number = draw.randint(0, effects - 1)
     if share < STEADY_SHARE:

@@ -7,7 +7,7 @@ import subprocess
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,8 @@ from tests.e2e.workshop import Ended, Workshop
 
 APPLY = ("apply", "--auto-approve", "--allow-deletes", "1000", "--timeout", "4m")
 NO_CHANGES = "No changes. Your infrastructure matches the configuration."
-LAYER = "mark"
+LAYER, LATER_LAYER = "mark", "sign"
+CHANGED = "changed"  # a branch of the config repository
 _HOSTS = ("east", "west")
 _ZONES = layout.ZONES[:2]
 # Says that it has begun, takes its time, says that it has ended: a run that was cut short shows.
@@ -73,6 +74,7 @@ class Replica:
     name: str
     station: Station
     directory: Path
+    ref: str = ""
 
     @property
     def effects(self) -> Effects:
@@ -80,12 +82,17 @@ class Replica:
 
     def elsewhere(self, folder: str) -> Replica:
         """The same environment in another directory, which knows nothing of what was done from this one."""
-        there = Replica(self.all, self.name, self.station, self.directory.with_name(folder))
+        there = replace(self, directory=self.directory.with_name(folder))
         self.station.settle(there.directory, self.name)
         return there
 
+    def later(self) -> Replica:
+        """The same environment as the next commit declares it."""
+        return replace(self, ref=CHANGED)
+
     def start(self, *words: str) -> Run:
-        return run.start((*words, "-e", self.name), self.directory, self.all.environment, self.name)
+        ref = ("--ref", self.ref) if self.ref else ()
+        return run.start((*words, "-e", self.name, *ref), self.directory, self.all.environment, self.name)
 
     def reconcile(self, *words: str) -> Ended:
         """Run a command to its end; what it said is in `stdout`."""
@@ -133,8 +140,13 @@ def settle(workshop: Workshop, names: tuple[str, ...], *, seconds: float = 0, se
     """Push what *names* declare, start the hosts that their components are; a playbook takes *seconds*."""
     started = hosts.start(workshop.running, list(_HOSTS))
     places = {host.name: host.address for host in started.hosts}
-    workshop.repository("layers", {f"{LAYER}.yaml": _PLAYBOOK.format(layer=LAYER, seconds=seconds)})
-    workshop.repository("config", {path: text for name in names for path, text in _specs(name, places, services=services).items()})
+    workshop.repository("layers", {f"{layer}.yaml": _PLAYBOOK.format(layer=layer, seconds=seconds) for layer in (LAYER, LATER_LAYER)})
+    specs = {name: _specs(name, places, services=services) for name in names}
+    config = workshop.repository("config", {path: text for files in specs.values() for path, text in files.items()})
+    if services:
+        config.branch(CHANGED)
+        config.commit("Change", {path: text for name, files in specs.items() for path, text in _changed(name, files).items()})
+        config.push(CHANGED)
     return Replicas(workshop, lab_world.judge(workshop), names)
 
 
@@ -158,6 +170,17 @@ def _specs(name: str, places: Mapping[str, str], *, services: bool) -> dict[str,
     if services:
         documents |= {"db": ("Service", "db", _service(name, "elastic")), "kv": ("Service", "kv", _service(name, "none"))}
     return {f"specs/{name}/{file}.yaml": _document(*document) for file, document in documents.items()}
+
+
+def _changed(name: str, files: Mapping[str, str]) -> dict[str, str | None]:
+    """What the next commit has otherwise: a service goes, the other grows and restarts, names live longer, the playbook is another."""
+    folder = f"specs/{name}"
+    environment, db, base = (json.loads(files[f"{folder}/{file}.yaml"]) for file in ("environment", "db", "base"))
+    environment["spec"]["dns"]["ttl"] = "7s"
+    db["spec"] |= {"volumes": {"data": {"size": "6Gi"}}, "restartedAt": "once"}
+    base["spec"]["layers"][0]["playbook"] = f"{LATER_LAYER}.yaml"
+    told = {f"{folder}/{file}.yaml": json.dumps(one, indent=1) for file, one in (("environment", environment), ("db", db), ("base", base))}
+    return {**told, f"{folder}/kv.yaml": None}
 
 
 def _service(name: str, addresses: str) -> dict[str, Any]:

@@ -20,13 +20,15 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(6 * 3600)]
 MOST = 160  # boundaries that there may be
 BETWEEN = 0.1  # the share of random kills that has to lie between an AWS create and its checkpoint
 FEW = 10  # kills of which no share is asked
+CHANGES = 4  # random kills for each one of a later commit's apply
 SLACK = 3  # boundaries at the end that a run may be through before: no two have quite as many effects
 
 
 @pytest.fixture(scope="module")
 def replicas(workshop: Workshop, kills: int) -> Replicas:
-    names = ("reference", *(f"b{number:03d}" for number in range(MOST)), *(f"r{number:03d}" for number in range(kills)))
-    return replica.settle(workshop, names)
+    numbered = {"b": MOST, "r": kills, "c": kills}
+    names = (f"{letter}{number:03d}" for letter, count in numbered.items() for number in range(count))
+    return replica.settle(workshop, ("reference", "change", *names))
 
 
 @pytest.fixture(scope="module")
@@ -74,12 +76,31 @@ def test_an_apply_killed_at_random_is_taken_up_by_the_next(
     assert len(verdicts) < FEW or between >= BETWEEN * len(verdicts)
 
 
+def test_a_change_killed_at_random_is_taken_up_by_the_next(
+    replicas: Replicas, seed: int, kills: int, only_kill: int | None, subtests: pytest.Subtests
+) -> None:
+    """A commit that takes a service away, grows a volume, restarts a member and has another playbook."""
+    reference = trial.refer(replicas, "change", changed=True)
+    assert [one[0] for one in reference.standing["volumes"]] == ["volume/NAME/db/db-0/data", "volume/NAME/kv/kv-0/data"]
+    chosen = range(kills // CHANGES) if only_kill is None else [only_kill]
+    lots = {number: random.Random(f"{seed}/change/{number}") for number in chosen}
+    drawn = {f"c{number:03d}": kill.drawn(lot, len(reference.log), reference.creates) for number, lot in lots.items()}
+    options = f"-k change --seed {seed} --kills {kills}"
+    _judged(replicas, reference, drawn, subtests, lambda one: f"{options} --kill {int(one.name[1:])}", changed=True)
+
+
 def _judged(
-    replicas: Replicas, reference: Reference, kills: Mapping[str, Kill], subtests: pytest.Subtests, again: Callable[[Verdict], str]
+    replicas: Replicas,
+    reference: Reference,
+    kills: Mapping[str, Kill],
+    subtests: pytest.Subtests,
+    again: Callable[[Verdict], str],
+    *,
+    changed: bool = False,
 ) -> list[Verdict]:
     """Every verdict, each a test of its own that says how to repeat it."""
     verdicts = []
-    for verdict in trial.run_all(replicas, kills, reference):
+    for verdict in trial.run_all(replicas, kills, reference, changed=changed):
         print(verdict, flush=True)  # noqa: T201 - seen with -s, and where a kill is not healed
         verdicts.append(verdict)
         with subtests.test(str(verdict.kill)):

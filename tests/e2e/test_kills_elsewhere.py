@@ -69,9 +69,10 @@ def test_two_applies_that_race_after_a_kill_make_nothing_twice(replicas: Replica
 def _race(first: Replica, second: Replica, reference: Reference) -> list[str]:
     """Start an apply in either; the one that comes second is told who is before it. Both converge when they are asked again."""
     first.effects.forget()
-    runs = {one: one.start(*APPLY) for one in (first, second)}
-    codes = {one: run.end() for one, run in runs.items()}
-    assert sorted(codes.values()) == [0, HELD], "\n".join(run.said for run in runs.values())
-    winner, loser = sorted(runs, key=lambda one: codes[one])
-    assert f"process {runs[winner].process.pid} on " in runs[loser].said
-    return [fault for one in (winner, loser) for fault in trial.heal(one, reference, RUNS)]
+    started = [one.start(*APPLY) for one in (first, second)]
+    codes = [run.end() for run in started]
+    assert sorted(codes) == [0, HELD], "\n".join(run.said for run in started)
+    won, lost = codes.index(0), codes.index(HELD)
+    assert f"process {started[won].process.pid} on " in started[lost].said
+    replicas = (first, second)
+    return [fault for one in (replicas[won], replicas[lost]) for fault in trial.heal(one, reference, RUNS)]

@@ -44,18 +44,19 @@ class Verdict:
         return f"{self.name}: {self.kill} ({where}{between}): {told} after {self.seconds:.0f} s"
 
 
-def refer(replicas: Replicas, name: str) -> Reference:
-    """Apply the replica *name* in peace."""
-    with replicas.open(name) as replica:
+def refer(replicas: Replicas, name: str, *, changed: bool = False) -> Reference:
+    """Apply the replica *name* in peace, or its next commit once it was applied."""
+    with replicas.open(name) as first:
+        replica = _begun(first) if changed else first
         applied = replica.reconcile(*APPLY)
         assert applied.returncode == 0, applied.stdout
         return Reference(tuple(f"{one.who} {one.what}" for one in replica.effects.log), replica.standing())
 
 
-def run_all(replicas: Replicas, kills: Mapping[str, Kill], reference: Reference) -> Iterator[Verdict]:
-    """The verdicts on *kills*, a replica each, as they come."""
+def run_all(replicas: Replicas, kills: Mapping[str, Kill], reference: Reference, *, changed: bool = False) -> Iterator[Verdict]:
+    """The verdicts on *kills*, a replica each, as they come; where *changed*, they are of an apply of its next commit."""
     with futures.ThreadPoolExecutor(AT_ONCE) as pool:
-        running = [pool.submit(one, replicas, name, wanted, reference) for name, wanted in kills.items()]
+        running = [pool.submit(one, replicas, name, wanted, reference, changed=changed) for name, wanted in kills.items()]
         try:
             for done in futures.as_completed(running):
                 yield done.result()
@@ -63,14 +64,23 @@ def run_all(replicas: Replicas, kills: Mapping[str, Kill], reference: Reference)
             pool.shutdown(cancel_futures=True)
 
 
-def one(replicas: Replicas, name: str, wanted: Kill, reference: Reference) -> Verdict:
+def one(replicas: Replicas, name: str, wanted: Kill, reference: Reference, *, changed: bool = False) -> Verdict:
     """Kill the apply of *name*, apply again, judge."""
     began = time.monotonic()
-    with replicas.open(name) as replica:
+    with replicas.open(name) as first:
+        replica = _begun(first) if changed else first
         killed = kill.carry_out(replica, wanted)
         faults = tuple(heal(replica, reference))
     told = (f"the first apply said:\n{killed.said}",) if faults else ()
     return Verdict(name, wanted, killed, faults + told, time.monotonic() - began)
+
+
+def _begun(replica: Replica) -> Replica:
+    """*replica*, applied in peace, before its next commit."""
+    applied = replica.reconcile(*APPLY)
+    assert applied.returncode == 0, applied.stdout
+    replica.effects.forget()
+    return replica.later()
 
 
 def heal(replica: Replica, reference: Reference, runs: int = 1) -> Iterator[str]:
