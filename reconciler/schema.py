@@ -12,13 +12,18 @@ from reconciler import kinds, notyet
 from reconciler.documents import KINDS
 from reconciler.kinds import ServiceType
 from reconciler.model.document import API_VERSION, Metadata
+from reconciler.model.duration import Duration
+from reconciler.model.quantity import Quantity
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without titles, which only say fields' names again."""
+    """Without titles, which only say fields' names again; defaults are as a spec writes them."""
+
+    def encode_default(self, dft: Any) -> Any:
+        return str(dft) if isinstance(dft, Duration | Quantity) else super().encode_default(dft)
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False

@@ -58,15 +58,15 @@ class Quantity:
 
     @classmethod
     def __get_pydantic_json_schema__(cls, _schema: CoreSchema, _handler: GetJsonSchemaHandler) -> dict[str, Any]:
-        return {"anyOf": [{"type": "string", "pattern": f"^{_PATTERN}$"}, {"type": "integer"}]}
+        return {"anyOf": [{"type": "string", "pattern": f"^{_PATTERN}$"}, {"type": "number"}]}
 
 
 def _read(value: Any) -> Quantity:
     if isinstance(value, Quantity):
         return value
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise ValueError("must be a quantity such as 100Gi, 512Mi or 250m")  # noqa: TRY004 - pydantic collects ValueErrors
-    return Quantity.parse(str(value))
+    return Quantity.parse(f"{Decimal(repr(value)).normalize():f}" if isinstance(value, float) else str(value))
 
 
 def _whole_gib(size: Quantity) -> Quantity:

@@ -47,8 +47,23 @@ def test_a_volume_has_whole_gibibytes(given_, gib):
     assert TypeAdapter(Size).validate_python("1024Mi").gib == 1
 
 
-@pytest.mark.parametrize("given_", [True, 1.5, None, [], b"1Gi"])
-def test_only_strings_and_whole_numbers_are_quantities(given_):
+@pytest.mark.parametrize(
+    ("given_", "text"), [(0.5, "0.5"), (1.25, "1.25"), (0.1, "0.1"), (2.0, "2"), (1000.0, "1000"), (1e-9, "0.000000001")]
+)
+def test_a_number_with_a_fraction_is_a_quantity_of_the_digits_that_were_written(given_, text):
+    """`cpu: 0.5` without quotes is a float of YAML, and what everybody writes."""
+    found = TypeAdapter(Quantity).validate_python(given_)
+    assert (str(found), found.value) == (text, Decimal(text))
+
+
+@pytest.mark.parametrize("given_", [float("nan"), float("inf"), 1e-12, 1e30])
+def test_a_number_that_is_out_of_range_is_no_quantity(given_):
+    with pytest.raises(ValidationError, match="quantity"):
+        TypeAdapter(Quantity).validate_python(given_)
+
+
+@pytest.mark.parametrize("given_", [True, None, [], b"1Gi"])
+def test_only_strings_and_numbers_are_quantities(given_):
     with pytest.raises(ValidationError, match="must be a quantity"):
         TypeAdapter(Quantity).validate_python(given_)
 

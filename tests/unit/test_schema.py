@@ -70,3 +70,10 @@ def test_what_is_not_supported_yet_says_so():
     properties = schemas()["service.json"]["properties"]["spec"]["properties"]
     assert properties["snapshots"]["description"].startswith("Not supported")
     assert "$id" not in schemas()["service.json"]
+
+
+def test_defaults_are_as_a_spec_writes_them():
+    """Editors offer them: a duration is text."""
+    definitions = schemas()["environment.json"]["$defs"]
+    assert definitions["Sessions"]["properties"]["deadline"]["default"] == "1h"
+    assert definitions["Dns"]["properties"]["ttl"]["default"] == "5s"
