@@ -6,6 +6,7 @@ What is equal as it stands is passed over without another question: almost every
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, TypeGuard
 
 from reconciler import owned
 from reconciler.kinds import FieldPolicy, Kind, ListKey
@@ -14,8 +15,10 @@ from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 from reconciler.model.value import Fields, Item, Path, Ref, Value, item
 
+ORDER = Item("(order)")  # of a list's items; nothing is named so
 _ABSENT = object()
 _NOTHING: Fields = {}
+_STAYS = (False, _NOTHING)
 _ALONE = (_NOTHING, _NOTHING)
 
 
@@ -35,32 +38,24 @@ class _Comparison:
 
     def walk(self, path: Path, declared: Value, live: object, beside: tuple[Fields, Fields] = _ALONE) -> Iterator[FieldChange]:
         """The differences at and below *path*; *beside* is live and declared around it."""
-        if declared == live or self.says_nothing(path, declared, live):
-            return
         if isinstance(declared, Ref):
             declared = resolve(declared, self.observed)
-        match declared:
-            case Mapping() if self.enters(path, declared, live):
-                present = live if isinstance(live, Mapping) else _NOTHING
-                for name, value in declared.items():
-                    yield from self.walk((*path, name), value, present.get(name, _ABSENT), (present, declared))
-            case list() | tuple() if isinstance(live, Sequence) and not isinstance(live, str) and self.list_key(path) != "":
-                yield from self.walk_list(path, declared, live)
-            case _:
-                value = resolve(declared, self.observed)
-                if not self.equal(path, value, live, beside):
-                    yield FieldChange(path, _plain(live), value, secret=self.policy(path).sensitive)
+        if declared == live or self.says_nothing(path, declared, live):
+            return
+        if is_mapping(declared) and self.enters(path, declared, live):
+            yield from self.walk_mapping(path, declared, live if is_mapping(live) else _NOTHING)
+        elif is_list(declared) and is_list(live) and self.list_key(path) != "":
+            yield from self.walk_list(path, declared, live)
+        else:
+            value = resolve(declared, self.observed)
+            if not self.equal(path, value, live, beside):
+                yield FieldChange(path, _plain(live), value, secret=self.policy(path).sensitive)
 
-    def says_nothing(self, path: Path, declared: object, live: object) -> bool:
-        """Whether *declared* is a null over what others may add to: it takes nothing of theirs away."""
-        if declared is not None or isinstance(live, str) or not isinstance(live, Mapping | Sequence):
-            return False
-        return not self.policy(path).whole if isinstance(live, Mapping) else isinstance(self.list_key(path), tuple)
-
-    def enters(self, path: Path, declared: Fields, live: object) -> bool:
-        """Whether the fields of a mapping are told one by one; of what is new as a whole only where nothing says what it means."""
-        policy = self.policy(path)
-        return not policy.whole and (isinstance(live, Mapping) or (live is _ABSENT and bool(declared) and not policy.canonical))
+    def walk_mapping(self, path: Path, declared: Fields, live: Fields) -> Iterator[FieldChange]:
+        for name, value in declared.items():
+            present = live.get(name, _ABSENT)
+            if value != present:
+                yield from self.walk((*path, name), value, present, (live, declared))
 
     def walk_list(self, path: Path, declared: Sequence[Value], live: Sequence[Value]) -> Iterator[FieldChange]:
         key = self.list_key(path)
@@ -69,25 +64,37 @@ class _Comparison:
             if {repr(self.canonical(path, one)) for one in wanted} != {repr(self.canonical(path, one)) for one in live}:
                 yield FieldChange(path, live, wanted, secret=self.policy(path).sensitive)
             return
-        by_key = {step_to(one, key): one for one in reversed(live)}
-        steps = [step_to(one, key) for one in declared]
+        there, steps = steps_to(live, key), steps_to(declared, key)
+        by_key = dict(zip(reversed(there), reversed(live), strict=True))
         for step, one in zip(steps, declared, strict=True):
-            yield from self.walk((*path, step), one, by_key.get(step, _ABSENT))
-        yield from _order(path, steps, [step_to(one, key) for one in live])
+            present = by_key.get(step, _ABSENT)
+            if one != present:
+                yield from self.walk((*path, step), one, present)
+        if there != steps:
+            yield from _order(path, steps, there)
 
-    def undeclared(self, path: Path, ours: owned.Tree, declared: object, live: object) -> Iterator[FieldChange]:
+    def says_nothing(self, path: Path, declared: object, live: object) -> bool:
+        """Whether *declared* is a null over what others may add to: it takes nothing of theirs away."""
+        if declared is not None:
+            return False
+        return not self.policy(path).whole if is_mapping(live) else is_list(live) and isinstance(self.list_key(path), tuple)
+
+    def enters(self, path: Path, declared: Fields, live: object) -> bool:
+        """Whether the fields of a mapping are told one by one; of what is new as a whole only where nothing says what it means."""
+        policy = self.policy(path)
+        return not policy.whole and (is_mapping(live) or (live is _ABSENT and bool(declared) and not policy.canonical))
+
+    def undeclared(self, path: Path, ours: owned.Tree, declared: object, live: Any) -> Iterator[FieldChange]:
         """What is ours alone and declared no more; of a thing that goes as a whole, not its parts as well."""
         if isinstance(declared, Ref):
             return
-        key = self.list_key(path) if isinstance(live, Sequence) and not isinstance(live, str) else ""
+        key = self.list_key(path) if is_list(live) else ""
         mine, theirs = _opened(declared, key), _opened(live, key)
-        going = {step for step in ours if step in theirs and step not in mine}
         for step, (alone, below) in ours.items():
-            if step not in theirs:
-                continue
-            if step in going and alone:
-                yield from self.removal((*path, step), theirs[step], _after(mine, theirs, going))
-            elif below:
+            if step not in mine and alone:
+                if step in theirs:
+                    yield from self.removal((*path, step), theirs[step], _after(ours, mine, theirs))
+            elif below and step in theirs:
                 yield from self.undeclared((*path, step), below, mine.get(step), theirs[step])
 
     def removal(self, path: Path, before: Value, beside: Fields) -> Iterator[FieldChange]:
@@ -100,8 +107,7 @@ class _Comparison:
     def equal(self, path: Path, declared: Value, live: object, beside: tuple[Fields, Fields]) -> bool:
         if isinstance(declared, Ref):
             return False
-        mine = self.canonical(path, declared)
-        default = self.policy(path).default
+        mine, default = self.canonical(path, declared), self.policy(path).default
         if mine is None and default:
             mine = self.canonical(path, default({**beside[0], **beside[1]}, _plain(live)))
         if live is _ABSENT:
@@ -135,15 +141,23 @@ def resolve(value: Value, observed: Observed) -> Value:
 
 def names(path: Path) -> tuple[str, ...]:
     """*path* without the items of lists: what policies are keyed by."""
-    return tuple(step for step in path if isinstance(step, str))
+    return tuple([step for step in path if isinstance(step, str)])
 
 
-def step_to(one: Value, key: ListKey) -> Item:
-    """The step to *one* of a list that merges by *key*."""
-    if not key:
-        return item([one])
+def steps_to(items: Sequence[Value], key: ListKey) -> list[Item]:
+    """The steps to *items* of a list that merges by *key*."""
     fields = (key,) if isinstance(key, str) else key
-    return item(one.get(field) for field in fields) if isinstance(one, Mapping) else Item("")
+    if not fields:
+        return [item(one) for one in items]
+    return [item(*[one.get(field) for field in fields]) if isinstance(one, Mapping) else Item("") for one in items]
+
+
+def is_mapping(value: object) -> TypeGuard[Fields]:
+    return isinstance(value, dict) or isinstance(value, Mapping)  # noqa: SIM101 - the first is quick, and almost always the answer
+
+
+def is_list(value: object) -> TypeGuard[Sequence[Value]]:
+    return isinstance(value, list | tuple)
 
 
 def _order(path: Path, wanted: Sequence[Item], there: Sequence[Item]) -> Iterator[FieldChange]:
@@ -152,21 +166,21 @@ def _order(path: Path, wanted: Sequence[Item], there: Sequence[Item]) -> Iterato
     before = [step.key for step in dict.fromkeys(there) if step in named]
     after = [step.key for step in wanted if step in known]
     if before != after:
-        yield FieldChange(path, before, after)
+        yield FieldChange((*path, ORDER), before, after)
 
 
 def _opened(value: object, key: ListKey) -> Mapping[owned.Step, Value]:
     """What stands below *value*, by step."""
-    if isinstance(value, Mapping):
-        return value
-    if isinstance(value, Sequence) and not isinstance(value, str) and isinstance(key, tuple):
-        return {step_to(one, key): one for one in reversed(value)}
+    if is_mapping(value):
+        return value  # type: ignore[return-value] # whose names are steps
+    if is_list(value) and isinstance(key, tuple):
+        return dict(zip(reversed(steps_to(value, key)), reversed(value), strict=True))
     return {}
 
 
-def _after(declared: Mapping[owned.Step, Value], live: Mapping[owned.Step, Value], going: set[owned.Step]) -> Fields:
+def _after(ours: owned.Tree, declared: Mapping[owned.Step, Value], live: Mapping[owned.Step, Value]) -> Fields:
     """The mapping once what goes is gone."""
-    kept = {str(name): value for name, value in live.items() if name not in going}
+    kept = {str(name): value for name, value in live.items() if not ours.get(name, _STAYS)[0]}
     return {**kept, **{str(name): value for name, value in declared.items()}}
 
 

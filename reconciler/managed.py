@@ -73,9 +73,9 @@ def _step(name: str) -> tuple[str | int | Item, frozenset[str]]:
     match form:
         case "k":
             keys = json.loads(text)
-            return item(keys.values()), frozenset(f"f:{key}" for key in keys)
+            return item(*keys.values()), frozenset(f"f:{key}" for key in keys)
         case "v":
-            return item([json.loads(text)]), frozenset()
+            return item(json.loads(text)), frozenset()
         case "i":
             return int(text), frozenset()
         case _:

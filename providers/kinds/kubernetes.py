@@ -1,7 +1,7 @@
 """Kubernetes objects: listed by label, a chunk at a time, one list a kind of object; declared as their manifests.
 
-What is being deleted holds its name until it is gone, so it is reported, with the attribute `deleting`; it needs no deletion any more,
-so it does not count as marked.
+What is being deleted holds its name until it is gone, so it is reported, with the attribute `deleting`, and busy; it needs no deletion any
+more, so it does not count as marked.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from providers import manifest
+from providers.manifest.sharing import Pool
 from reconciler import managed
 from reconciler.kinds import FieldPolicy, Kind, ListKey, Reading, Sources
 from reconciler.model import address
@@ -26,6 +27,7 @@ _SERVERS_OWN = frozenset(
     {"creationTimestamp", "deletionGracePeriodSeconds", "deletionTimestamp", "generation", "managedFields", "resourceVersion", "uid"}
 )
 _SECRET = ("data", "stringData")
+_LEAVING = "it is being deleted, and is made again once it is gone"
 
 
 class _Kubernetes:
@@ -40,11 +42,15 @@ class _Kubernetes:
         def read(sources: Sources) -> Iterator[Observation]:
             environment = sources.environment.name
             objects = sources.cluster.list(kind, selector=f"{marks.ENVIRONMENT}={environment}")
-            return (self.view(found, environment) for found in objects)
+            pool = Pool()
+            return (self._view(found, environment, pool) for found in objects)
 
         return read
 
     def view(self, payload: Payload, environment: str) -> Observation:
+        return self._view(payload, environment, Pool())
+
+    def _view(self, payload: Payload, environment: str, pool: Pool) -> Observation:
         metadata = payload["metadata"]
         name, namespace = metadata["name"], metadata.get("namespace", "")
         labelled = (metadata.get("labels") or {}).get(marks.SERVICE, SHARED)
@@ -54,10 +60,11 @@ class _Kubernetes:
         return Observation(
             id,
             f"{namespace}/{name}" if namespace else name,
-            _fields(payload),
+            pool.share(_fields(payload)),
             {"uid": metadata.get("uid", ""), **({"deleting": deleting} if deleting else {})},
             owned=managed.owned(metadata),
             marked=claimed is not None and not deleting,
+            busy=_LEAVING if deleting else "",
             protected=(metadata.get("annotations") or {}).get(marks.PROTECTED) == "true",
             stack=id.service,
             since=metadata.get("creationTimestamp") or "",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import lru_cache
+from typing import NamedTuple, TypeAlias
 
 from reconciler.model.address import ResourceId
 
@@ -26,14 +27,14 @@ Value: TypeAlias = "Mapping[str, Value] | Sequence[Value] | Ref | str | int | fl
 Fields: TypeAlias = Mapping[str, Value]
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """The step of a path that picks a list's item by its key: a container's name, a mount's path."""
 
     key: str
 
 
-def item(keys: Iterable[object]) -> Item:
+@lru_cache(maxsize=4096)
+def item(*keys: object) -> Item:
     """The step to the item whose keys have these values. The protocol of a port is left out where it is the usual one."""
     first, *others = keys
     return Item("/".join([str(first), *(str(other) for other in others if other not in (None, "", "TCP"))]))

@@ -25,7 +25,7 @@ from providers.kubernetes import Kubernetes
 from providers.kubernetes.transport import Target
 from providers.manifest import meaning, schema
 from reconciler import kinds
-from reconciler.compare import step_to
+from reconciler.compare import ORDER, steps_to
 from reconciler.diff import Context, diff
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.desired import Desired
@@ -195,13 +195,12 @@ def _quiet(found: Object) -> Object:
 
 def _told(kind: str, field: FieldChange) -> dict[str, str]:
     """The leaves that *field* speaks of."""
-    type_ = _type(kind, field.path)
-    if isinstance(field.path[-1], str) and type_.keys and isinstance(field.before, list) and isinstance(field.before[0], str):
-        return {f"{spell(field.path)}.order": "differs"}
+    if field.path[-1] == ORDER:
+        return {f"{spell(field.path[:-1])}.order": "differs"}
     before = _ABSENT if field.before is None else field.before
     after = _ABSENT if field.after is None else field.after
     if before is _ABSENT and _below(kind, field.path, after):
-        after = meaning.normal(type_, after) or after  # of what is new as a whole, the zeros in it are not stored
+        after = meaning.normal(_type(kind, field.path), after) or after  # of what is new as a whole, the zeros in it are not stored
     return moved(kind, before, after, field.path)
 
 
@@ -243,7 +242,7 @@ def _below(kind: str, path: Path, value: Any) -> dict[Any, Any] | None:
     if isinstance(value, Mapping) and not type_.whole:
         return dict(value)
     if isinstance(value, list) and type_.form == "list" and type_.keys is not None:
-        return {step_to(one, type_.keys): one for one in value}
+        return dict(zip(steps_to(value, type_.keys), value, strict=True))
     return None
 
 

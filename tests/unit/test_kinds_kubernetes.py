@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from providers.manifest.sharing import Pool
 from reconciler import kinds
 from reconciler.diff import Context, diff
 from reconciler.managed import owned
@@ -145,6 +146,8 @@ def test_what_is_being_deleted_is_there_but_needs_no_deletion() -> None:
     seen = view(live(DECLARED, deletionTimestamp="2026-01-02T00:00:00Z"))
     assert not seen.marked
     assert seen.attributes["deleting"] == "2026-01-02T00:00:00Z"
+    assert seen.busy == "it is being deleted, and is made again once it is gone"
+    assert not view(live(DECLARED)).busy
 
 
 def test_only_what_is_declared_counts_whatever_the_server_fills_in_or_drops() -> None:
@@ -383,3 +386,39 @@ def test_what_is_ours_and_declared_no_more_is_removed() -> None:
     assert {"metadata.labels.team", "spec.ports[6380]"} <= {spell(field.path) for field in change.fields}
     assert all(field.after is None for field in change.fields)
     assert judged(SERVICE, {**found, "metadata": {**found["metadata"], "managedFields": []}}).action == "keep"
+
+
+def test_objects_that_say_the_same_share_what_they_say() -> None:
+    pool = Pool()
+    first, second = (pool.share(json.loads(json.dumps({"a": {"b": [1, "x"]}, "n": n}))) for n in (1, 2))
+    assert first["a"] is second["a"]
+    assert (first["n"], second["n"]) == (1, 2)
+
+
+def test_what_is_equal_in_python_only_is_not_shared() -> None:
+    pool = Pool()
+    told = [pool.share(value) for value in ({"a": 1}, {"a": True}, {"a": 1.0}, {"a": "1"}, ["a"], {"a": None})]
+    assert [json.dumps(one) for one in told] == ['{"a": 1}', '{"a": true}', '{"a": 1.0}', '{"a": "1"}', '["a"]', '{"a": null}']
+
+
+def test_an_order_that_changes_is_told_by_names() -> None:
+    two = changed(DECLARED, "spec.template.spec.containers.0.env", [{"name": "B", "value": "1"}, {"name": "A", "value": "2"}])
+    other = changed(two, "spec.template.spec.containers.0.env", two["spec"]["template"]["spec"]["containers"][0]["env"][::-1])
+    (field,) = judged(other, live(two)).fields
+    assert (spell(field.path), field.before, field.after) == ("spec.template.spec.containers[redis].env[(order)]", ["B", "A"], ["A", "B"])
+
+
+def test_what_is_given_up_falls_back_to_what_the_server_fills_in() -> None:
+    manager = managed("pulumi-kubernetes-1", {"f:spec": {"f:podManagementPolicy": {}, "f:revisionHistoryLimit": {}}})
+    found = {**live(DECLARED, managedFields=[manager])}
+    found["spec"] = {**found["spec"], "podManagementPolicy": "OrderedReady", "revisionHistoryLimit": 3}
+    assert [(spell(field.path), field.before, field.after) for field in judged(DECLARED, found).fields] == [
+        ("spec.revisionHistoryLimit", 3, 10)
+    ]
+
+
+def test_a_secrets_texts_are_declared_as_data() -> None:
+    texts = {"kind": "Secret", "apiVersion": "v1", "metadata": {"namespace": "default", "name": "k"}, "stringData": {"a": "x"}}
+    declared = resource({**texts, "data": {"b": "eA=="}})
+    assert declared.fields["data"] == {"b": "eA==", "a": "eA=="}
+    assert "stringData" not in declared.fields
