@@ -55,18 +55,24 @@ def _removed(id: ResourceId, live: Observation, scene: Scene) -> Change:
         return replace(change, action="refuse", reason=unsaid)
     since = scene.context.gone_since.get(id, "")
     reason = f"no longer declared since {since}" if since else "no longer declared"
-    return _taken(replace(change, reason=reason), live, scene.context)
+    return _taken(replace(change, reason=reason), live, scene)
 
 
-def _taken(change: Change, live: Observation, context: Context) -> Change:
+def _taken(change: Change, live: Observation, scene: Scene) -> Change:
     id = change.id
-    known = context.engine is None or id in context.recorded(live.stack)
-    owner: Owner = "members" if id.kind == "record" and not known else "engine"
+    known = scene.context.engine is None or id in scene.context.recorded(live.stack)
+    owner: Owner = "members" if id.kind == "record" and not known and not _leads_to_interface(live, scene) else "engine"
     fields = tuple(FieldChange((name,), value, None) for name, value in live.fields.items())
     change = replace(change, owner=owner, fields=fields, impact=impact.of_removal(id, live))
     if removal.of(id) == "retain":
         return replace(change, action="forget", reason=f"{change.reason}; it is kept")
     return replace(change, action="delete")
+
+
+def _leads_to_interface(record: Observation, scene: Scene) -> bool:
+    """Whether a record was declared for a member's interface, and does not follow a Pod."""
+    member = record.id.name.partition(".")[0]
+    return bool(scene.found(ResourceId("interface", record.id.environment, record.stack, member)))
 
 
 def _let_go(id: ResourceId, stack: str, scene: Scene) -> Change:
