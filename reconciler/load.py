@@ -69,7 +69,8 @@ def _read(texts: Texts, faults: list[Fault], shelf: shelves.Shelf) -> Commons:
     commons = Commons(drafts, [], [])
     known = shelves.Drafts(shelf, texts)
     for path in sorted(texts):
-        for draft in known.recall(path) or _drafts(path, texts[path], faults, commons, known):
+        found = known.recall(path)
+        for draft in _drafts(path, texts[path], faults, commons, known) if found is None else found:
             drafts[draft.kind].append(draft)
     known.close()
     return commons

@@ -19,7 +19,7 @@ class Place:
     """A document: the *index*-th of the file *path*, whose content is *text*. *spots* has line and column of what stands near its top."""
 
     path: str
-    text: Callable[[], bytes]
+    text: Callable[[], bytes] = field(compare=False)
     index: int
     spots: Callable[[], Spots] = field(default=dict, compare=False)
 
