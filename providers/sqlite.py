@@ -41,7 +41,7 @@ class SqliteRecords:
     def __init__(self, path: Path, environment: str, *, read_only: bool = False) -> None:
         if not read_only:
             path.parent.mkdir(parents=True, exist_ok=True)
-        self._environment = environment
+        self._environment, self._path = environment, path
         self._lock = threading.RLock()
         mode = "ro" if read_only else "rwc"
         with _told(path):
@@ -168,7 +168,7 @@ class SqliteRecords:
         return (*named, one.live, one.created.isoformat(), ended, one.succeeded, record, one.version)
 
     def _rows(self, query: str, *values: Any) -> list[Any]:
-        with self._lock, _told():
+        with self._lock, _told(self._path):
             return self._connection.execute(query, (self._environment, *values)).fetchall()
 
     def _execute(self, query: str, values: tuple[Any, ...] = ()) -> None:
@@ -181,7 +181,7 @@ class SqliteRecords:
 
     def _atomically(self, write: Callable[[], None]) -> bool:
         """Whether *write* was done; it leaves nothing behind where another writer came first."""
-        with self._lock, _told():
+        with self._lock, _told(self._path):
             self._execute("BEGIN IMMEDIATE")
             try:
                 write()
@@ -230,12 +230,14 @@ def _component(row: Any) -> ComponentState:
 
 
 @contextmanager
-def _told(path: Path | None = None) -> Iterator[None]:
+def _told(path: Path) -> Iterator[None]:
     """SQLite's complaints as errors of the tree."""
     try:
         yield
     except sqlite3.OperationalError as error:
-        where = f"the store {path}" if path else "the store"
+        where = f"the store {path}"
+        if "full" in str(error):
+            raise ProviderError(f"{where} cannot be written: {error}", hint="make room on its disk, then run again") from error
         if "locked" in str(error) or "busy" in str(error):
             raise TransientError(f"{where} is busy: {error}", hint="another process writes to it; run again") from error
         raise ProviderError(f"{where} cannot be used: {error}", hint="its folder has to exist, and to be writable for this user") from error
