@@ -44,7 +44,8 @@ def read(cloud: Cloud) -> Modifications:
     try:
         for page in cloud.pages("ec2", "describe_volumes_modifications", MaxResults=marked.PAGE):
             now = _time(page)
-            latest |= {one["VolumeId"]: Modification(one["ModificationState"], one["StartTime"]) for one in page["VolumesModifications"]}
+            begun = (one for one in page["VolumesModifications"] if one.get("StartTime"))  # a volume that never was may be told of, too
+            latest |= {one["VolumeId"]: Modification(one["ModificationState"], one["StartTime"]) for one in begun}
     except errors.ProviderError as error:
         return Modifications(unread=error.message)
     return Modifications(latest, now)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
+from providers import modified
 from providers.pulumi.events import Operation
 from providers.pulumi.gate import Gate
 from reconciler import budget, errors
@@ -13,6 +16,7 @@ from reconciler.budget import Modification
 from reconciler.model.address import parse
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.observation import Observation
+from reconciler.ports import Payload
 from reconciler.resources import marks
 from tests.memory_world import MemoryWorld, desired
 
@@ -160,6 +164,22 @@ def test_modifications_that_cannot_be_read_hold_what_would_spend_and_nothing_els
     change = planned(world, kv(11))
     assert change.action == "hold"
     assert "its modifications could not be read: not authorized" in change.reason
+
+
+class Telling:
+    """An account in which EBS tells of a volume that was never modified: "certain elements of the returned objects are null"."""
+
+    def pages(self, _service: str, _operation: str, **_arguments: Any) -> Iterator[Payload]:
+        yield {"VolumesModifications": [{"VolumeId": "vol-1"}]}
+
+    def call(self, service: str, operation: str, **_arguments: Any) -> Payload:
+        raise AssertionError(f"nobody needs {service} {operation} for that")
+
+
+def test_a_volume_that_is_told_of_without_a_modification_has_its_whole_budget(world: MemoryWorld) -> None:
+    told = modified.read(Telling())
+    assert (told.unread, dict(told.latest)) == ("", {})
+    assert told.told(live(world)).busy == ""
 
 
 def test_the_list_of_modifications_is_one_call_for_all_volumes(world: MemoryWorld) -> None:
