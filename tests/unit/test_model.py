@@ -18,9 +18,9 @@ from tests.model.passing import Trouble
 from tests.model.place import Place
 from tests.model.town import Service
 
-EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "60"))
+EXAMPLES = int(os.environ.get("MODEL_EXAMPLES", "100"))
 SEED = int(os.environ.get("MODEL_SEED", "20261122"))
-SECONDS = 3  # an example at most, on a busy machine
+SECONDS = 10  # an example at most, on a busy machine
 NAMES = ("a", "b", "c")
 BLOWS: tuple[Blow, ...] = ("kill-before", "kill-after", "error-before", "error-after", "stop")
 FAILING = (
