@@ -169,11 +169,12 @@ def test_modifications_that_cannot_be_read_hold_what_would_spend_and_nothing_els
 class Telling:
     """An account in which EBS tells of a volume that was never modified: "certain elements of the returned objects are null"."""
 
-    def pages(self, _service: str, _operation: str, **_arguments: Any) -> Iterator[Payload]:
+    def pages(self, service: str, operation: str, **arguments: Any) -> Iterator[Payload]:
+        del service, operation, arguments
         yield {"VolumesModifications": [{"VolumeId": "vol-1"}]}
 
-    def call(self, service: str, operation: str, **_arguments: Any) -> Payload:
-        raise AssertionError(f"nobody needs {service} {operation} for that")
+    def call(self, service: str, operation: str, **arguments: Any) -> Payload:
+        raise AssertionError(f"nobody needs {service} {operation} for that: {arguments}")
 
 
 def test_a_volume_that_is_told_of_without_a_modification_has_its_whole_budget(world: MemoryWorld) -> None:
