@@ -159,7 +159,7 @@ def servers(on: Subject, wanted: Object) -> Answer:
         if other_status >= BAD or _EXCLUSIVE.search(answer["message"]):
             raise Refused(answer["message"] if other_status < BAD else other_answer["message"])
         return Answer("impossible", why=answer["message"])
-    found = moved(wanted["kind"], _quiet(before), _quiet(answer))
+    found = moved(wanted["kind"], quiet(before), quiet(answer))
     return Answer("update" if found else "keep", _counted(found, on.declared, wanted), why=", ".join(sorted(found)))
 
 
@@ -188,7 +188,7 @@ def judged(on: Subject, wanted: Object) -> Change:
     return change
 
 
-def _quiet(found: Object) -> Object:
+def quiet(found: Object) -> Object:
     metadata = {name: value for name, value in found["metadata"].items() if name not in _NOISE}
     return {**{name: value for name, value in found.items() if name != "status"}, "metadata": metadata}
 
