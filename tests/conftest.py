@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
+
+os.environ["RECONCILE_CACHE"] = ""  # a test keeps nothing in the user's own folders; those that test keeping say where
 
 TESTING = "refusals-are-tested"  # how clients call themselves whose refusals are meant
 LAST = pytest.mark.last

@@ -31,7 +31,7 @@ def validate(options: Common, paths: tuple[str, ...]) -> int:
         for fault in shown:
             click.echo(str(fault))
         if not shown:
-            click.echo(f"{', '.join(environments)}: valid")
+            click.echo(f"{', '.join(paths)}: no fault, but {len(faults)} elsewhere" if faults else f"{', '.join(environments)}: valid")
     return ending.FAILED if faults else 0
 
 
