@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeAlias
 
 from reconciler import errors
 from reconciler.members import read
 from reconciler.members.decide import Action, Attach, Claim, Decision, Detach, Point, Release, Remove, Renew
+from reconciler.members.flight import Flights
 from reconciler.members.live import LEASE_PREFIX, Record
 from reconciler.model.environment import Environment
 from reconciler.model.outcome import Failed, Outcome, Waiting
@@ -39,10 +41,13 @@ class Actor:
     cloud: Cloud
     clock: Clock
     environment: Environment
+    flights: Flights = field(default_factory=Flights)
 
     def carry_out(self, decisions: Mapping[str, Decision], zone: str) -> dict[str, Outcome]:
-        """Do everything decided; the outcomes of those members for whom something was refused. Records go out together."""
-        refused = {name: found for name, decision in decisions.items() if (found := self._each(decision.actions))}
+        """Do everything decided; the outcomes of those members for whom something was refused, or takes long. Records go out together."""
+        far = {name: one.actions for name, one in decisions.items() if any(isinstance(action, Attach | Detach) for action in one.actions)}
+        refused = self.flights.run({name: partial(self._each, actions) for name, actions in far.items()})
+        refused |= {name: found for name, one in decisions.items() if name not in far and (found := self._each(one.actions))}
         changes = [(name, one) for name, one in _all(decisions, refused) if isinstance(one, Point | Remove)]
         answers = _write(self.cloud, zone, [one for _, one in changes])
         refused |= {name: refusal(error) for (name, _), error in zip(changes, answers, strict=True) if error}

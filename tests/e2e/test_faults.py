@@ -23,7 +23,7 @@ from tests.e2e.replica import APPLY, NO_CHANGES, Replica, Replicas
 from tests.e2e.workshop import Workshop
 
 pytestmark = pytest.mark.e2e
-TESTS = 12
+TESTS = 16
 OURS = ("reconciler", "engine", "members")
 CREATES = ("CreateVolume", "CreateNetworkInterface", "AllocateAddress", "AssociateAddress")
 ALONE = re.compile(r"^  (\w+/\S+): .+ after [\d.]+s$", re.MULTILINE)
@@ -194,6 +194,17 @@ def test_a_slow_service_delays_no_other(lab: Lab, place: Replica, line: Line) ->
         assert applying.until(lambda: _is_ready(place, "kv-0")), applying.said
         assert line.hits(held)
         assert not any("/db/" in one for one in applying.ended() if one.startswith("volume/")), applying.said
+    assert applying.end() == 0, applying.said
+    lab.require_whole(place)
+
+
+def test_a_slow_attachment_delays_no_other_service(lab: Lab, place: Replica, line: Line) -> None:
+    """The name of the other is written while the members' call for this one is still held."""
+    with line.fault("hold", match={"action": "AttachNetworkInterface", "user": "members"}) as held:
+        applying = place.start(*APPLY)
+        assert applying.until(lambda: line.hits(held)), applying.said
+        assert applying.until(lambda: _is_ready(place, "kv-0")), applying.said
+        assert not _is_ready(place, "db-0")
     assert applying.end() == 0, applying.said
     lab.require_whole(place)
 
