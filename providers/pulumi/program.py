@@ -11,6 +11,8 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import pulumi
+from pulumi.runtime import resource as registration
+from pulumi.runtime.proto import source_pb2
 
 from reconciler import removal
 from reconciler.kinds import Kind
@@ -21,6 +23,9 @@ from reconciler.ports import StackRun
 
 Providers = Callable[[], Mapping[str, pulumi.ProviderResource]]  # by package: "aws", "kubernetes"
 _one_at_a_time = threading.Lock()
+
+# The SDK would put the Python stack of every registration into the engine's record: two thirds of it, and paths of this machine.
+registration._get_stack_trace = source_pb2.StackTrace  # noqa: SLF001 - there is no setting for it
 
 
 @dataclass(slots=True)

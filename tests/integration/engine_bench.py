@@ -72,7 +72,7 @@ class Bench:
     def volumes(self) -> dict[str, dict[str, Any]]:
         """What is live, by the address in its tags."""
         found = [one for one in self.ec2.describe_volumes()["Volumes"] if one["State"] not in {"deleting", "deleted"}]
-        return {tag["Value"]: one for one in found for tag in one["Tags"] if tag["Key"] == "reconciler/address"}
+        return {tag["Value"]: one for one in found for tag in one.get("Tags", ()) if tag["Key"] == "reconciler/address"}
 
     def _providers(self) -> Mapping[str, pulumi.ProviderResource]:
         import pulumi_aws as aws  # noqa: PLC0415 - in a program only

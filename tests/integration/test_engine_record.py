@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from reconciler.model.address import ResourceId
+from reconciler.model.outcome import Done
+from tests.contract.conftest import wait_for
 from tests.integration.engine_bench import Bench, bench, volume
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the SDK warns of itself
@@ -72,3 +75,48 @@ def test_what_was_forgotten_can_be_taken_into_another_stack(engine: Bench) -> No
     engine.engine.forget("lab", "kv", [one.id])
     engine.up((one,), {one.id: "adopt"}, live={one.id: before[str(one.id)]["VolumeId"]})
     assert ("import" in {words for _, _, words in engine.said}, engine.volumes()) == (True, before)
+
+
+def latest(engine: Bench) -> tuple[Path, dict[str, Any], dict[str, Any]]:
+    """The record's file, its document, and the resource in it that is no provider."""
+    path = engine.record.root / "stacks" / "reconciler" / "lab.kv.json"
+    document = json.loads(path.read_text())
+    (held,) = (entry for entry in document["checkpoint"]["latest"]["resources"] if "::pulumi:" not in entry["urn"])
+    return path, document, held
+
+
+def test_a_replacement_that_died_after_its_delete_is_only_still_to_be_made(engine: Bench) -> None:
+    one = volume("kv-0")
+    engine.up((one,))
+    path, document, held = latest(engine)
+    held["pendingReplacement"] = True
+    path.write_text(json.dumps(document))
+    engine.ec2.delete_volume(VolumeId=held["id"])
+    wait_for(lambda: not engine.volumes())
+    assert engine.record.left("lab") == ("lab.kv",)
+    result = engine.up((one,))
+    assert result.outcomes == {one.id: Done()}
+    assert list(engine.volumes()) == [str(one.id)]
+    assert engine.record.left("lab") == ()
+
+
+def test_a_replacement_that_died_before_its_delete_ends_without_a_hand(engine: Bench) -> None:
+    one = volume("kv-0")
+    engine.up((one,))
+    path, document, held = latest(engine)
+    made = engine.ec2.create_volume(AvailabilityZone="us-east-1a", Size=1)
+    document["checkpoint"]["latest"]["resources"].append({**held, "id": made["VolumeId"], "delete": True})
+    path.write_text(json.dumps(document))
+    engine.said.clear()
+    grown = volume("kv-0", size="2Gi")
+    result = engine.up((grown,), {one.id: "update"}, live={one.id: held["id"]})
+    assert result.outcomes == {one.id: Done()}
+    assert engine.volumes()[str(one.id)]["VolumeId"] == held["id"]
+    assert latest(engine)[2]["id"] == held["id"]  # and it is the only one left
+
+
+def test_the_record_tells_nothing_of_the_machine_that_wrote_it(engine: Bench) -> None:
+    engine.up((volume("kv-0"),))
+    path, _, held = latest(engine)
+    assert "site-packages" not in path.read_text()
+    assert not held.get("stackTrace")
