@@ -123,7 +123,7 @@ def carry_out(replica: Replica, kill: Kill) -> Killed:
 
 def _strike(replica: Replica, running: Run, victim: Victim, where: Effect) -> None:
     """Kill: the process, its group, or the plugin that is at work, in every stack; where no plugin is there yet, the group."""
-    plugins = run.alive(replica.name, "lab.plugins", _plugin(where)) if victim == "plugin" else []
+    plugins = run.alive(replica.mark, "lab.plugins", _plugin(where)) if victim == "plugin" else []
     for pid in plugins:
         os.kill(pid, signal.SIGKILL)
     if not plugins:

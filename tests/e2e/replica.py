@@ -80,6 +80,11 @@ class Replica:
     def effects(self) -> Effects:
         return self.station.effects
 
+    @property
+    def mark(self) -> str:
+        """What its processes carry; other tests of this machine may have replicas of that name."""
+        return str(self.all.workshop.directory / self.name)
+
     def elsewhere(self, folder: str) -> Replica:
         """The same environment in another directory, which knows nothing of what was done from this one."""
         there = replace(self, directory=self.directory.with_name(folder))
@@ -92,7 +97,7 @@ class Replica:
 
     def start(self, *words: str) -> Run:
         ref = ("--ref", self.ref) if self.ref else ()
-        return run.start((*words, "-e", self.name, *ref), self.directory, self.all.environment, self.name)
+        return run.start((*words, "-e", self.name, *ref), self.directory, self.all.environment, self.mark)
 
     def reconcile(self, *words: str) -> Ended:
         """Run a command to its end; what it said is in `stdout`."""
@@ -127,7 +132,7 @@ class Replica:
 
     def end(self) -> None:
         """End what runs of it, in the lab too. Only what a plugin or an engine has left: whatever should have ended was judged before."""
-        for pid in run.alive(self.name):
+        for pid in run.alive(self.mark):
             subprocess.run(["kill", "-9", str(pid)], check=False, capture_output=True)
         self.all.judge.clear(self.name)
 

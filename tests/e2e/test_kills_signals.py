@@ -58,7 +58,7 @@ def test_an_interrupted_apply_finishes_what_is_in_flight_and_names_the_rest(
         assert begun <= started.ended(), started.said
         assert ": failed after" not in started.said
         assert one.engine_is_at_rest(), started.said
-        assert not run.alive(one.name)
+        assert not run.alive(one.mark)
         assert not one.all.judge.holder(one.name)
         unnamed = _planned(started) - started.ended() - _named(started)
         assert not unnamed, f"nothing is said of {unnamed}:\n{started.said}"

@@ -89,7 +89,7 @@ def heal(replica: Replica, reference: Reference, runs: int = 1) -> Iterator[str]
     again = replica.reconcile(*APPLY)
     if again.returncode or "Apply complete!" not in again.stdout:
         yield f"the next apply ended with {again.returncode}:\n{again.stdout}"
-    if left := run.alive(replica.name):
+    if left := run.alive(replica.mark):
         yield f"processes {left} are left"
     plan = replica.reconcile("plan", "--detailed-exitcode")
     if plan.returncode or NO_CHANGES not in plan.stdout:
