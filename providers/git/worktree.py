@@ -125,7 +125,7 @@ def _listed(repo: git.Repo, folder: str) -> tuple[Iterator[tuple[bytes, _Entry]]
         elif tab:
             entries[path] = _Entry(*about.split(b" ")[:3])
     warned = _CLOSED.findall(said.encode(errors="surrogateescape"))
-    closed = {path.decode(errors="backslashreplace"): _unreadable(why.decode()) for path, why in warned}
+    closed: dict[str, bytes] = {path.decode(errors="backslashreplace"): _unreadable(why.decode()) for path, why in warned}
     return iter(sorted(entries.items(), key=lambda one: one[0])), closed
 
 
