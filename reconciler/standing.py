@@ -33,6 +33,15 @@ def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[d
             "since": last.get("time", 0.0),
             "revision": str(last.get("commit", ""))[:7],
         }
+    yield from _held(desired, only)
+
+
+def _held(desired: Desired, only: frozenset[str]) -> Iterator[dict[str, Any]]:
+    """A row for each service whose document is invalid: it is left as it is, and who its members are is not known."""
+    for name in sorted(desired.held.keys() - {service.name for service in desired.services}):
+        if not only or name in only:
+            row = {"service": name, "synced": "OutOfSync", "ready": "-", "configured": "-"}
+            yield {**row, "reason": f"on hold: {desired.held[name]}", "since": 0.0, "revision": ""}
 
 
 def _unsynced(plan: Plan, service: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from reconciler import standing
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Done
 from tests.memory_world import MemoryWorld, desired, loaded
@@ -69,6 +70,17 @@ def test_once_the_document_is_mended_everything_goes_on() -> None:
     mended = FAULTY.replace("replica: 3", "owner: me")
     assert world.converge(mended).ok
     assert "gone" not in {one for one, things in live(world).items() if any("StatefulSet" in thing for thing in things)}
+
+
+def test_a_service_whose_document_is_invalid_has_its_row_with_the_reason() -> None:
+    world = MemoryWorld()
+    assert world.converge(BOTH).ok
+    wanted = loaded(FAULTY)
+    rows = {row["service"]: row for row in standing.services(world.world(wanted.environment), wanted, frozenset())}
+    assert sorted(rows) == ["bad", "good", "user"]
+    assert rows["bad"]["synced"] == "OutOfSync"
+    assert "unknown field spec.replica" in rows["bad"]["reason"]
+    assert "it depends on bad" in rows["user"]["reason"]
 
 
 def test_a_repository_that_does_not_tell_everything_holds_removals_only() -> None:
