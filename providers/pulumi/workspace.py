@@ -59,7 +59,7 @@ class Workspace:
         folder = self.settings.folder / name
         folder.mkdir(parents=True, exist_ok=True)
         self.checkpoints.begin(name)
-        _tell_salt(folder / f"Pulumi.{name}.yaml", self.checkpoints.deployment(name))
+        tell_salt(folder / f"Pulumi.{name}.yaml", self.checkpoints.deployment(name))
         project = automation.ProjectSettings(checkpoints.PROJECT, "python", backend=automation.ProjectBackend(whole(self.settings.backend)))
         workspace = automation.LocalWorkspace(
             work_dir=str(folder), env_vars=dict(self.settings.environment), pulumi_command=self._command, project_settings=project
@@ -134,7 +134,7 @@ class _Stack(automation.Stack):
         self.name, self.workspace = name, workspace
 
 
-def _tell_salt(path: Path, deployment: Mapping[str, Any]) -> None:
+def tell_salt(path: Path, deployment: Mapping[str, Any]) -> None:
     """Let the stack's settings in *path* have the salt of its record: they may be of another machine's, or a kill may have halved them."""
     salt = ((deployment.get("secrets_providers") or {}).get("state") or {}).get("salt")
     told = f"encryptionsalt: {salt}\n"

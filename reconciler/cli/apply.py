@@ -61,7 +61,7 @@ def apply(
             planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
             if prepared.plan and approved.asks:
                 prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _carry_out(world, prepared, how)
+            return _ended(home, _carry_out(world, prepared, how))
 
 
 @click.command()
@@ -85,7 +85,7 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan and not auto_approve:
                 prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)), "destroy")
+            return _ended(home, _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)), "destroy"))
 
 
 def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:
@@ -104,6 +104,13 @@ def _asked(prepared: Prepared, again: Callable[[], Prepared], home: Home) -> Pre
     now = again()
     approval.require_unmoved(prepared, now, home)
     return now
+
+
+def _ended(home: Home, code: int) -> int:
+    """*code*; an end that nobody asked for has a reason to be told."""
+    if home.lease is not None and home.lease.lost:
+        _note("another run has, or may have, the lock: the lease could not be renewed in time; nothing new was started")
+    return code
 
 
 def _note(words: str) -> None:

@@ -111,7 +111,11 @@ class Stack:
             **self.environment,
         }
         settings = automation.ProjectSettings("proj", "python", backend=automation.ProjectBackend(f"file://{self.folder}"))
-        workspace = automation.LocalWorkspace(program=lambda: self._program(declare), env_vars=environment, project_settings=settings)
+        work = self.folder / "work"  # without one of ours, the SDK makes a folder a run and leaves it
+        work.mkdir(exist_ok=True)
+        workspace = automation.LocalWorkspace(
+            work_dir=str(work), program=lambda: self._program(declare), env_vars=environment, project_settings=settings
+        )
         return Quick(self.name, workspace, StackInitMode.CREATE_OR_SELECT)
 
     def _program(self, declare: Declare) -> None:

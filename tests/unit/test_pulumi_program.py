@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
+
+from providers.checkpoints import Checkpoints
 from providers.pulumi.program import Program
-from providers.pulumi.workspace import whole
+from providers.pulumi.workspace import Settings, Workspace, tell_salt, whole
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.origin import Revision
@@ -49,6 +53,28 @@ def test_two_programs_never_declare_at_once() -> None:
         thread.join()
     assert len(kind.declared) == 9
     assert kind.most == 1
+
+
+def test_the_engines_own_words_are_shown_without_what_its_environment_keeps_to_itself(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI")
+    settings = Settings(f"file://{tmp_path}", tmp_path, {"PULUMI_CONFIG_PASSPHRASE": "a phrase", "RECONCILE_RUN": "f00"})
+    workspace = Workspace(settings, Checkpoints(settings.backend))
+    for line in ("signed with wJalrXUtnFEMI and a phrase", "  ", "run f00"):
+        workspace._tell(line)
+    assert capsys.readouterr().err.splitlines() == ["pulumi: signed with [secret] and [secret]", "pulumi: run f00"]
+
+
+def test_the_settings_of_a_stack_are_those_of_its_record(tmp_path: Path) -> None:
+    path, salted = tmp_path / "Pulumi.lab.kv.yaml", {"secrets_providers": {"state": {"salt": "v1:abc"}}}
+    for before in (None, "encryptions", "encryptionsalt: v1:other\n", "encryptionsalt: v1:abc\n"):
+        if before is not None:
+            path.write_text(before)
+        tell_salt(path, salted)
+        assert path.read_text() == "encryptionsalt: v1:abc\n"
+    tell_salt(path, {})
+    assert not path.exists()
 
 
 def test_a_file_backend_keeps_nothing_beside_its_files_that_a_kill_could_halve() -> None:
