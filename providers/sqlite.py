@@ -10,7 +10,7 @@ import sqlite3
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, replace
 from datetime import datetime
 from pathlib import Path
@@ -200,9 +200,14 @@ def open_records(url: str, environment: str) -> SqliteRecords:
 
 
 def read_records(url: str, environment: str) -> SqliteRecords | None:
-    """The store at *url* for reading only; None where none was made yet."""
+    """The store at *url* for reading only; None where none was made yet, or a full disk or a kill left no more than its file."""
     path = _path(url)
-    return SqliteRecords(path, environment, read_only=True) if path.exists() else None
+    return SqliteRecords(path, environment, read_only=True) if path.exists() and _is_made(path) else None
+
+
+def _is_made(path: Path) -> bool:
+    with _told(path), closing(sqlite3.connect(f"file:{quote(str(path))}?mode=ro", uri=True, timeout=BUSY_SECONDS)) as database:
+        return database.execute("SELECT 1 FROM sqlite_master WHERE name = 'store'").fetchone() is not None
 
 
 def _path(url: str) -> Path:

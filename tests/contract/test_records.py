@@ -192,3 +192,14 @@ def test_two_processes_lose_no_update(race: Callable[[str], list[str]], tmp_path
 
 def test_two_processes_open_each_session_once(race: Callable[[str], list[str]]) -> None:
     assert sum(map(int, race(OPENER))) == 50
+
+
+def test_a_file_without_a_store_in_it_is_a_store_that_was_not_made_yet(tmp_path: Path) -> None:
+    """A full disk, or a kill at the first moment, leaves no more than that."""
+    path = tmp_path / "store.db"
+    path.touch()
+    assert sqlite.read_records(f"sqlite://{path}", "lab") is None
+    sqlite.open_records(f"sqlite://{path}", "lab").close()
+    reader = sqlite.read_records(f"sqlite://{path}", "lab")
+    assert reader
+    reader.close()
