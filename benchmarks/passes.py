@@ -14,6 +14,7 @@ from benchmarks.world import World
 AT = (1000,)
 _PASSES = 4
 _RATE = 100.0  # services a second that are wished for; at this rate calls are held against AWS's buckets
+_LEAST = 10.0  # seconds between two passes of few services
 _REFILLED = {"ec2": 20.0, "route53": 10.0}  # tokens a second, of each action of EC2 and of the whole account's Route53
 
 
@@ -30,8 +31,9 @@ def measure(world: World) -> Iterator[Figure]:
     work = world.count * len(steady) / sum(told["cpu_seconds"][1:])
     yield Figure("continuous passes, were the core idle beside them", round(work), "services/CPU-s", aim=_RATE, better="more")
     yield Figure("continuous passes, memory", run.peak_mib, "MiB", aim=300)
-    used = _used(calls, every=world.count / _RATE)
-    yield Figure(f"fullest AWS bucket, a pass each {world.count / _RATE:g} s", max(used.values()), "%", aim=10, requirement=True, raw=used)
+    every = max(world.count / _RATE, _LEAST)
+    used = _used(calls, every)
+    yield Figure(f"fullest AWS bucket, a pass each {every:g} s", max(used.values()), "%", aim=10, requirement=True, raw=used)
 
 
 def _used(calls: dict[str, float], every: float) -> dict[str, float]:
