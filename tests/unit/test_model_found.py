@@ -88,6 +88,14 @@ def test_an_address_is_allocated_once_whatever_becomes_of_the_answer(blow: str, 
         assert len([one for one in place.world.cloud.ec2.addresses.values() if look.ADDRESS in look.tags(one)]) == 1
 
 
+def test_a_service_that_gets_no_address_is_left_alone_and_others_are_not() -> None:
+    place = placed(Service("a", "generic", 1, 1, addresses="elastic"), Service("b", "generic", 1, 1))
+    place.apply(Trouble(failing="allocate_address", times=99))
+    assert {one["metadata"]["name"] for one in look.objects(place.world, "StatefulSet")} == {"b"}
+    assert not [address for address in look.things(place.world) if "/a/" in address]
+    place.converge()
+
+
 class Engine:
     """Ends every change it is given as told, and counts its runs."""
 
