@@ -48,10 +48,11 @@ class Kill:
 
 @dataclass(frozen=True)
 class Killed:
-    """What became of it: *code* is the run's, *where* the effect at which it was killed; *between*: an AWS create had no checkpoint yet."""
+    """What became of it: *code* is the run's, *where* the effect at which *died* died; *between*: an AWS create had no checkpoint yet."""
 
     code: int
     where: Effect | None
+    died: Victim | None
     between: bool
     said: str
 
@@ -85,6 +86,7 @@ class _Blow:
     kill: Kill
     running: Run | None = None
     where: Effect | None = None
+    died: Victim | None = None
     between: bool = False
     struck: threading.Event = field(default_factory=threading.Event)
     ready: threading.Event = field(default_factory=threading.Event)
@@ -95,7 +97,7 @@ class _Blow:
         self.where = where
         if where.who == "engine":  # it waits for its answer, and would see the plugin die
             self.between = _between(self.replica)
-        _strike(self.replica, self.running, self.kill.victim, where)
+        self.died = _strike(self.replica, self.running, self.kill.victim, where)
         self.struck.set()
 
 
@@ -118,16 +120,18 @@ def carry_out(replica: Replica, kill: Kill) -> Killed:
     between = blow.between or (hit and _between(replica))
     effects.release(drop=not kill.late)
     code = running.end()
-    return Killed(code, blow.where, between, running.said)
+    return Killed(code, blow.where, blow.died, between, running.said)
 
 
-def _strike(replica: Replica, running: Run, victim: Victim, where: Effect) -> None:
-    """Kill: the process, its group, or the plugin that is at work, in every stack; where no plugin is there yet, the group."""
+def _strike(replica: Replica, running: Run, victim: Victim, where: Effect) -> Victim:
+    """Kill: the process, its group, or the plugin that is at work, in every stack; where no plugin is there yet, the group. Who died."""
     plugins = run.alive(replica.mark, "lab.plugins", _plugin(where)) if victim == "plugin" else []
     for pid in plugins:
         os.kill(pid, signal.SIGKILL)
-    if not plugins:
-        running.signal(signal.SIGKILL, group=victim != "reconciler")
+    if plugins:
+        return "plugin"
+    running.signal(signal.SIGKILL, group=victim != "reconciler")
+    return "reconciler" if victim == "reconciler" else "group"
 
 
 def _plugin(where: Effect) -> str:

@@ -61,6 +61,7 @@ def test_an_apply_killed_at_any_boundary_is_taken_up_by_the_next(
     verdicts = _judged(replicas, reference, kills, subtests, lambda one: f"-k boundary --seed {seed} --boundary {one.kill.number}")
     missed = sorted(one.kill.number for one in verdicts if not one.killed.hit)
     assert all(number > len(reference.log) - SLACK for number in missed), f"boundaries {missed} were not reached"
+    assert boundary is not None or {one.killed.died for one in verdicts if one.killed.hit} == set(kill.VICTIMS)
 
 
 def test_an_apply_killed_at_random_is_taken_up_by_the_next(

@@ -38,7 +38,8 @@ class Verdict:
     seconds: float
 
     def __str__(self) -> str:
-        where = f"{self.killed.where.who} {self.killed.where.what}" if self.killed.where else "it had ended before"
+        at = self.killed.where
+        where = f"{self.killed.died} died at {at.who} {at.what}" if at else "it had ended before"
         between = ", between an AWS create and its checkpoint" if self.killed.between else ""
         told = "ok" if not self.faults else f"{len(self.faults)} faults"
         return f"{self.name}: {self.kill} ({where}{between}): {told} after {self.seconds:.0f} s"
