@@ -24,7 +24,7 @@ _ALONE = (_NOTHING, _NOTHING)
 
 def differences(resource: Resource, live: Observation, kind: Kind, observed: Observed) -> tuple[FieldChange, ...]:
     """Every declared field that is not so, then every one that is ours alone and declared no more. Refs are resolved against *observed*."""
-    comparison = _Comparison(resource, kind, observed)
+    comparison = _Comparison(resource, kind, observed, live.owned)
     declared = tuple(comparison.walk((), resource.fields, live.fields))
     going = sorted(comparison.undeclared((), owned.tree(live.owned), resource.fields, live.fields), key=_shortest)
     return declared + tuple(going)
@@ -33,8 +33,8 @@ def differences(resource: Resource, live: Observation, kind: Kind, observed: Obs
 class _Comparison:
     """One resource against one observation."""
 
-    def __init__(self, resource: Resource, kind: Kind, observed: Observed) -> None:
-        self.resource, self.kind, self.observed = resource, kind, observed
+    def __init__(self, resource: Resource, kind: Kind, observed: Observed, ours: frozenset[Path]) -> None:
+        self.resource, self.kind, self.observed, self.ours = resource, kind, observed, ours
 
     def walk(self, path: Path, declared: Value, live: object, beside: tuple[Fields, Fields] = _ALONE) -> Iterator[FieldChange]:
         """The differences at and below *path*; *beside* is live and declared around it."""
@@ -50,6 +50,14 @@ class _Comparison:
             value = resolve(declared, self.observed)
             if not self.equal(path, value, live, beside):
                 yield FieldChange(path, _plain(live), value, secret=self.policy(path).sensitive)
+                yield from self.ruled_out(path, beside)
+
+    def ruled_out(self, path: Path, beside: tuple[Fields, Fields]) -> Iterator[FieldChange]:
+        """What cannot stand beside the field at *path*, and stays: it is not ours to take away."""
+        live, declared = beside
+        for name in sorted(self.policy(path).rivals & live.keys() - declared.keys()):
+            if (*path[:-1], name) not in self.ours:
+                yield FieldChange((*path[:-1], name), live[name], live[name])
 
     def walk_mapping(self, path: Path, declared: Fields, live: Fields) -> Iterator[FieldChange]:
         for name, value in declared.items():

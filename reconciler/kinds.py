@@ -29,6 +29,7 @@ class FieldPolicy:
     and may refuse with *why*, a sentence such as "a volume cannot shrink". *sensitive* values are never shown. *spends* says that changing
     it needs what the thing has little of, such as EBS's modifications a day: not while its observation is `busy`. *whole* says that a
     mapping is one value. *default* is what the API fills in where nothing is declared, given what stands beside it and what was there.
+    Beside *rivals* it cannot stand: one that others hold is told as a change from itself to itself, which *effect* refuses.
     """
 
     canonical: Callable[[Value], Value] | None = None
@@ -38,6 +39,7 @@ class FieldPolicy:
     spends: bool = False
     whole: bool = False
     default: Callable[[Fields, Value], Value] | None = None
+    rivals: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

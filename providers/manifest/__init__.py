@@ -1,14 +1,14 @@
 """What the API server makes of a manifest: how lists merge, what it fills in or drops, and which fields it never lets change. Pure.
 
-`schema` says what a field is, `meaning` which spellings are one value, `defaults` what is filled in, `immutable` what may change.
+`schema` says what a field is, `meaning` which spellings are one value, `defaults` what is filled in, `immutable` what may change,
+`exclusive` what cannot stand together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import lru_cache, partial
 
-from providers.manifest import defaults, immutable, meaning, schema
+from providers.manifest import defaults, exclusive, immutable, meaning, schema
 from reconciler.kinds import FieldPolicy, ListKey
 from reconciler.model.value import Fields, Value
 
@@ -29,25 +29,27 @@ def policy(manifest: Fields, path: tuple[str, ...]) -> FieldPolicy:
 @lru_cache(maxsize=8192)
 def _policy(kind: str, path: tuple[str, ...], *, sealed: bool) -> FieldPolicy:
     effect, why = immutable.meaning(kind, path, sealed=sealed)
-    type_ = schema.at(kind, path)
+    type_, above = schema.at(kind, path), _above(kind, path)
+    rivals = exclusive.rivals(above, path[-1]) if above else frozenset()
     return FieldPolicy(
         canonical=_uncompared if (kind, path[:2]) == ("PersistentVolume", ("spec", "capacity")) else partial(meaning.normal, type_),
-        effect=effect,
-        why=why,
+        effect=immutable.unless_it_stays(effect) if rivals else effect,
+        why=f"others hold it, and it cannot stand beside {' or '.join(sorted(rivals))}; take it away by hand" if rivals else why,
         sensitive=kind == "Secret" and path[:1] != () and path[0] in _SECRET,
         whole=type_.whole,
-        default=_default(kind, path),
+        default=partial(defaults.default, above, path[-1]) if above and defaults.has(above, path[-1]) else None,
+        rivals=rivals,
     )
 
 
-def _default(kind: str, path: tuple[str, ...]) -> Callable[[Fields, Value], Value] | None:
-    """What is filled in at *path*, if anything is."""
-    above = schema.at(kind, path[:-1])
-    while above.form == "list" and above.below:
-        above = above.below
-    if not path or above.form != "struct" or not defaults.has(above.name, path[-1]):
-        return None
-    return partial(defaults.default, above.name, path[-1])
+def _above(kind: str, path: tuple[str, ...]) -> str:
+    """The definition that has the field at *path*; "" where none has."""
+    if not path:
+        return ""
+    found = schema.at(kind, path[:-1])
+    while found.form == "list" and found.below:
+        found = found.below
+    return found.name if found.form == "struct" else ""
 
 
 def _uncompared(_value: Value) -> Value:

@@ -53,6 +53,17 @@ def meaning(kind: str, path: tuple[str, ...], *, sealed: bool) -> Meaning:
     return ("replace" if gone else "update"), ""
 
 
+def unless_it_stays(effect: Effect | Callable[[Value, Value], Effect]) -> Callable[[Value, Value], Effect]:
+    """*effect*, but a refusal of what is told to change into itself: it is in the way of another field."""
+
+    def found(before: Value, after: Value) -> Effect:
+        if before is not None and before == after:
+            return "refuse"
+        return effect if isinstance(effect, str) else effect(before, after)
+
+    return found
+
+
 def _of_spec(kind: str, path: tuple[str, ...]) -> Meaning:
     if kind == "PersistentVolumeClaim" and path[1:] == ("resources", "requests", "storage"):
         return _growth, "a claim cannot shrink"

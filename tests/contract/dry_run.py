@@ -7,7 +7,7 @@ refuses to change the object but would create such a one under another name; the
 - amounts are the same by value: `1024Mi` is `1Gi`, though the server would store what it is told;
 - an order that changes among items that were there before and are afterwards is a change of `<list>.order`;
 - only leaves that are declared count, of what goes those that were declared before: what the server fills in beside them, or drops
-  with them, is its own;
+  with them, is its own; an empty structure that comes or goes counts for the verdict only;
 - `status` and what the server alone writes into `metadata` do not count.
 """
 
@@ -42,7 +42,7 @@ ENVIRONMENT = Environment.model_validate({"name": "dry", "zones": ["us-east-1a"]
 OTHERS = "somebody-else"
 BAD, FORBIDDEN, CONFLICT, INVALID, BROKEN = 400, 403, 409, 422, 500
 _NOISE = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"})
-_EXCLUSIVE = re.compile(r"may not specify more than|cannot be both set|may not be specified when|must not be specified|only allowed for")
+_EXCLUSIVE = re.compile(r"only allowed for updateStrategy")
 _numbers = itertools.count(1)
 
 Object = dict[str, Any]
@@ -59,7 +59,7 @@ class Answer:
 
 
 class Refused(AssertionError):
-    """The server does not take a manifest at all, or not beside what others hold: minAvailable excludes maxUnavailable, whoever set it."""
+    """The server does not take a manifest at all, or not beside what it has filled in: rollingUpdate stays where OnDelete comes."""
 
 
 @dataclass(frozen=True)
@@ -175,7 +175,7 @@ def ours(on: Subject, wanted: Object) -> Answer:
 def _counted(found: Mapping[str, str], first: Object, wanted: Object) -> frozenset[str]:
     """The leaves that somebody declares: what comes is declared now, what goes was declared before."""
     then, now = declared_paths(first), declared_paths(wanted)
-    declared = {"comes": now, "goes": then | now, "differs": then | now}
+    declared = {"comes": now, "goes": then | now, "differs": then | now, "empty": frozenset[str]()}
     return frozenset(path for path, way in found.items() if path in declared[way])
 
 
@@ -215,19 +215,21 @@ def moved(kind: str, before: Any, after: Any, path: Path = ()) -> dict[str, str]
 def _moved(kind: str, path: Path, before: Any, after: Any) -> Iterator[tuple[Path, str]]:
     if before == after or _same_amount(kind, path, before, after):
         return
-    old, new = _below(kind, path, before), _below(kind, path, after)
+    old, new = _below(kind, path, before) or {}, _below(kind, path, after) or {}
     if not (old or new):
-        yield path, "comes" if before is _ABSENT else "goes" if after is _ABSENT else "differs"
-        return
-    old, new = old or {}, new or {}
-    if before is _ABSENT or after is _ABSENT:  # of what comes or goes as a whole no empty part is a leaf, unless there is nothing else
-        old, new = ({step: one for step, one in side.items() if one not in ({}, [])} for side in (old, new))
-        if not (old or new):
-            yield path, "comes" if before is _ABSENT else "goes"
+        yield path, _way(before, after)
     for step in {**old, **new}:
         yield from _moved(kind, (*path, step), old.get(step, _ABSENT), new.get(step, _ABSENT))
     if [step for step in old if step in new] != [step for step in new if step in old] and any(isinstance(step, Item) for step in old):
         yield (*path, "order"), "differs"
+
+
+def _way(before: Any, after: Any) -> str:
+    if before is not _ABSENT and after is not _ABSENT:
+        return "differs"
+    if (after if before is _ABSENT else before) in ({}, []):
+        return "empty"
+    return "comes" if before is _ABSENT else "goes"
 
 
 def _same_amount(kind: str, path: Path, before: Any, after: Any) -> bool:

@@ -6,7 +6,7 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tests.contract.dry_run import Mutation, Object, Subject
+from tests.contract.dry_run import Mutation, Object, Subject, mutated
 from tests.contract.dry_run_manifests import (
     BUDGET,
     CLAIM,
@@ -58,8 +58,11 @@ def told(**status: object) -> Others:
 
 
 DUAL: Object = {**SERVICE, "spec": {**SERVICE["spec"], "ipFamilies": ["IPv4", "IPv6"], "ipFamilyPolicy": "PreferDualStack"}}
+COUNTED: Object = {**BUDGET, "spec": {"minAvailable": 1, "selector": {"matchLabels": {"app": "kv"}}}}
+RECOUNTED = both(drop("spec.minAvailable"), put("spec.maxUnavailable", 1))
 POD = "spec.template.spec"
 ONE = f"{POD}.containers.0"
+BARE = mutated(STATEFUL_SET, put(f"{POD}.volumes.1", {"name": "scratch"}))
 SIDECAR = {"name": "proxy", "image": "proxy:2", "volumeMounts": [{"name": "certs", "mountPath": "/certs"}]}
 INJECTED = edited(append(f"{POD}.containers", SIDECAR, first=True), append(f"{POD}.volumes", {"name": "certs", "emptyDir": {}}))
 BOUND = told(phase="Bound", capacity={"storage": "10Gi"}, accessModes=["ReadWriteOnce"])
@@ -132,6 +135,7 @@ STATEFUL_SETS = (
         "update",
         edited(append(f"{POD}.initContainers.0.env", {"name": "X", "value": "1"})),
     ),
+    Case("a volume without a source gets one", BARE, put(f"{POD}.volumes.1.configMap", {"name": "kv-config"}), "impossible"),
     Case("a default mode said", STATEFUL_SET, put(f"{POD}.volumes.0.configMap.defaultMode", 0o644), "keep"),
     Case("a default mode changed", STATEFUL_SET, put(f"{POD}.volumes.0.configMap.defaultMode", 0o600), "update"),
     Case("a volume's amount spelt in another way", STATEFUL_SET, put(f"{POD}.volumes.1.emptyDir.sizeLimit", "512Mi"), "keep"),
@@ -335,6 +339,8 @@ STORAGE = (
 POLICIES = (
     Case("nothing, a budget", BUDGET, same, "keep"),
     Case("the other way to count", BUDGET, both(drop("spec.maxUnavailable"), put("spec.minAvailable", 2)), "update"),
+    Case("the other way to count by others", BUDGET, same, "impossible", edited(drop("spec.maxUnavailable"), put("spec.minAvailable", 2))),
+    Case("the other way to count, which others apply as well", COUNTED, RECOUNTED, "impossible", applied(spec={"minAvailable": 1})),
     Case("a share in place of a number", BUDGET, put("spec.maxUnavailable", "50%"), "update"),
     Case("a share by others", BUDGET, same, "update", edited(put("spec.maxUnavailable", "50%"))),
     Case("no disruption at all", BUDGET, put("spec.maxUnavailable", 0), "update"),

@@ -127,16 +127,11 @@ VOLUME_SOURCE = st.one_of(
         }
     ),
 )
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+_APART = having({"weight": one(1, 100), "podAffinityTerm": having({"topologyKey": one("host"), "labelSelector": SELECTOR})})
 POD = having(
     {"containers": st.builds(lambda first, more: [first, *more], container("a"), keyed(container("b", "c"), "name", most=1))},
-    affinity=some(
-        podAntiAffinity=some(
-            preferredDuringSchedulingIgnoredDuringExecution=st.lists(
-                having({"weight": one(1, 100), "podAffinityTerm": having({"topologyKey": one("host"), "labelSelector": SELECTOR})}),
-                max_size=2,
-            )
-        )
-    ),
+    affinity=having({"podAntiAffinity": having({_PREFERRED: st.lists(_APART, min_size=1, max_size=2)})}),
     automountServiceAccountToken=FLAG,
     dnsPolicy=one("ClusterFirst", "Default"),
     enableServiceLinks=FLAG,
@@ -286,6 +281,7 @@ _FIXED = frozenset(
     {
         *("annotations", "labels"),  # where our marks are
         *("protocol", "topologyKey", "whenUnsatisfiable", "nodePort"),  # keys, which no null can be, and what is allocated
+        "podAntiAffinity",  # an empty one goes with what it lies in
         *("dataSource", "dataSourceRef", "sessionAffinityConfig"),  # the API drops empty ones
         "finalizers",  # where the API has its own
         "ordinals",  # the API writes the zero into an empty one
