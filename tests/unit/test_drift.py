@@ -172,3 +172,26 @@ def test_a_plan_does_not_go_stale_by_a_field_that_is_none_of_it(world: MemoryWor
     before = planned(world, ignoring)
     scale(world, 7)
     assert planned(world, ignoring).fingerprint == before.fingerprint
+
+
+def test_of_aws_nobody_is_known_but_that_it_is_somebody_outside(world: MemoryWorld) -> None:
+    volume = next(iter(world.cloud.ec2.volumes.values()))
+    for times in range(4):
+        for tag in volume["Tags"]:
+            tag["Value"] = "nobody" if tag["Key"] == "team" else tag["Value"]
+        prepared = world.plan(desired(service()))
+        assert bool(prepared.plan.conflicts) == (times == 3)
+        if not prepared.plan.conflicts:
+            assert world.apply(prepared).ok
+            volume = next(one for one in world.cloud.ec2.volumes.values() if one["VolumeId"] == volume["VolumeId"])
+    (conflict,) = prepared.plan.conflicts
+    assert (conflict.path, conflict.owner) == ("tags.team", "somebody outside")
+
+
+def test_what_was_put_back_long_ago_does_not_count(world: MemoryWorld) -> None:
+    for _ in range(3):
+        scale(world, 7)
+        assert world.apply(world.plan(desired(service()))).ok
+    world.clock.sleep(25 * 3600)
+    scale(world, 7)
+    assert not planned(world, service()).conflicts
