@@ -14,6 +14,7 @@ from reconciler.model.observation import Observed
 from reconciler.model.plan import Drift
 from reconciler.model.value import Fields, Path, spell
 
+_NEW = frozenset({"create", "adopt"})  # of what the engine did not know, nothing was declared yet
 SHOWN = 3  # drifted fields of one thing in the note; the rest are counted
 
 
@@ -45,7 +46,7 @@ def told(
 def _drifted(change: Change, past: Past, desired: Desired, observed: Observed, kinds: Mapping[str, Kind]) -> tuple[FieldChange, ...]:
     """The fields that *change* is about and that differ from what was last declared: before is what is live, after what was declared."""
     live, resource = observed.one(change.id), desired.resources.get(change.id)
-    if live is None or resource is None or not change.fields or change.action == "create" or change.id not in past.declared:
+    if live is None or resource is None or not change.fields or change.action in _NEW or change.id not in past.declared:
         return ()
     then = replace(resource, fields=past.declared[change.id])
     theirs = replace(live, owned=frozenset())  # what we hold beyond that was never asked for then

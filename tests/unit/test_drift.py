@@ -195,3 +195,12 @@ def test_what_was_put_back_long_ago_does_not_count(world: MemoryWorld) -> None:
     world.clock.sleep(25 * 3600)
     scale(world, 7)
     assert not planned(world, service()).conflicts
+
+
+def test_what_the_engine_never_knew_has_not_drifted(world: MemoryWorld) -> None:
+    scale(world, 7)
+    for held in world.engine.held.values():
+        held.pop(SET, None)
+    plan = planned(world, service())
+    assert {change.action for change in plan.acting} == {"adopt"}
+    assert not plan.drift
