@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 Place = Literal["after", "before"]
-"""Of a stop at effect n: *after* it has happened, its caller not told yet; or *before* effect n + 1, which has been asked for."""
+"""Of a stop at effect n: *after* it has happened, its caller not told yet; or *before* the next call, which has been asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +25,7 @@ class Effect:
 
 @dataclass(slots=True)
 class Stop:
-    """Stand still at effect *number* of those that *of* fits; *then* is called once, in the thread that came to it.
+    """Stand still at effect *number* of those that *of* fits, or before the next call that it fits; *then* is called once, in that thread.
 
     It gets the effect there: the one that has happened, or the one that was asked for.
     """
@@ -35,7 +35,10 @@ class Stop:
     then: Callable[[Effect], None]
     of: str = ""
 
-    def reached(self, log: list[Effect]) -> bool:
+    def meets(self, place: Place, effect: Effect, log: list[Effect]) -> bool:
+        """Whether this is where to stop, *log* being what has happened and *effect* the last of it or what was asked for."""
+        if place != self.place or not re.search(self.of, effect.what):
+            return False
         return sum(bool(re.search(self.of, one.what)) for one in log) >= self.number
 
 
@@ -51,6 +54,7 @@ class Effects:
     stopped: bool = False
     _stop: Stop | None = None
     _drops: int = 0
+    _due: float = 0.0
     _lock: threading.RLock = field(default_factory=threading.RLock)
     _moved: threading.Condition = field(init=False)
 
@@ -69,11 +73,12 @@ class Effects:
             self._settle()
             self.log, self._stop = [], None
 
-    def release(self, *, drop: bool) -> None:
-        """Let the world go on; *drop*: calls that have waited are never made."""
+    def release(self, *, drop: bool = False, late: float = 0.0) -> None:
+        """Let the world go on; *drop*: calls that have waited are never made; *late*: they are, so many seconds from now."""
         with self._moved:
             self.stopped, self._stop = False, None
             self._drops += drop
+            self._due = time.monotonic() + late
             self._moved.notify_all()
 
     @contextmanager
@@ -91,11 +96,11 @@ class Effects:
                 self.count(who, what)
             self._wait()
 
-    def count(self, who: str, what: str, *, at_once: bool = False) -> None:
-        """Something was done: stop here if that was ordered; *at_once* also where the stop is before the next one, who cannot be held."""
+    def count(self, who: str, what: str) -> None:
+        """Something was done: stop here if that was ordered."""
         with self._lock:
             self.log.append(Effect(who, what, time.monotonic()))
-            self._look(self.log[-1], "after", at_once=at_once)
+            self._look(self.log[-1], "after")
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -107,18 +112,21 @@ class Effects:
         for count in self.files:
             count()
 
-    def _look(self, effect: Effect, place: Place, *, at_once: bool = False) -> None:
+    def _look(self, effect: Effect, place: Place) -> None:
         """Stop if this is the boundary."""
         stop = self._stop
-        if self.stopped or stop is None or not stop.reached(self.log):
-            return
-        if place == stop.place or at_once:
+        if stop is not None and not self.stopped and stop.meets(place, effect, self.log):
             self.stopped, self._stop = True, None
             stop.then(effect)
 
     def _wait(self) -> None:
+        """Until the world goes on, and what has waited until then is due."""
+        if not self.stopped:
+            return
         while self.stopped:
             self._moved.wait()
+        while (left := self._due - time.monotonic()) > 0:
+            self._moved.wait(left)
 
 
 @dataclass(slots=True)

@@ -80,7 +80,7 @@ class Files:
         with self._lock:
             told = tuple(self._told()) if not self._closed.is_set() else ()
         for who, what in told:
-            self.effects.count(who, what, at_once=True)
+            self.effects.count(who, what)
 
     def close(self) -> None:
         """Watch no more."""

@@ -19,31 +19,34 @@ Victim = Literal["reconciler", "group", "plugin"]
 VICTIMS: tuple[Victim, ...] = ("reconciler", "group", "plugin")
 CALLS = frozenset({"CreateVolume", "CreateNetworkInterface", "AllocateAddress", "POST hostedzone"})
 CREATES = f"^({'|'.join(sorted(CALLS))})$"
-HELD_SHARE, STEADY_SHARE = 0.25, 0.6  # of random kills: right after an AWS create; those, and those at a boundary
+MADE, ASKED, STEADY = 0.25, 0.45, 0.65  # random kills up to here: right after an AWS create, before one, at any boundary; the rest: moments
 LONGEST_PAUSE = 0.6
+LATE = 4.0  # seconds: the next apply is under way by then
 
 
 @dataclass(frozen=True)
 class Kill:
     """Who dies when: at effect *number* of those that *of* fits.
 
-    There the world stands still until the *victim* is dead; a call that is under way then is made all the same where it is *late*, and
-    never otherwise. With a *pause* nothing stands still: it is a moment, so many seconds after the effect.
+    There the world stands still until the *victim* is dead. A call that is under way then is made all the same, so many seconds *late*;
+    with None it never is. With a *pause* nothing stands still: it is a moment, so many seconds after the effect.
     """
 
     victim: Victim
     number: int
     place: Place = "after"
     of: str = ""
-    late: bool = True
+    late: float | None = 0.0
     pause: float | None = None
 
     def __str__(self) -> str:
         what = f"effect {self.number}" + (f" of {self.of}" if self.of else "")
         if self.pause is not None:
             return f"{self.victim} killed {self.pause:.2f} s after {what}"
-        under_way = "" if self.place == "after" else f", the next asked for and {'made' if self.late else 'never made'}"
-        return f"{self.victim} killed {self.place if self.place == 'after' else 'behind'} {what}{under_way}"
+        if self.place == "after":
+            return f"{self.victim} killed after {what}"
+        made = "never made" if self.late is None else f"made {self.late:.0f} s late"
+        return f"{self.victim} killed behind {what}, the next asked for and {made}"
 
 
 @dataclass(frozen=True)
@@ -64,17 +67,19 @@ class Killed:
 def at(boundary: int, turn: int) -> Kill:
     """The kill at *boundary*, 0 being before the first effect; victims take turns, so that three turns reach each with all."""
     victim = VICTIMS[(boundary + turn) % len(VICTIMS)]
-    return Kill(victim, boundary) if boundary else Kill(victim, 0, "before", late=False)
+    return Kill(victim, boundary) if boundary else Kill(victim, 0, "before", late=None)
 
 
 def drawn(draw: random.Random, effects: int, creates: int) -> Kill:
     """A random kill of an apply that has that many *effects*, of which some are AWS *creates*."""
-    victim, share = draw.choice(VICTIMS), draw.random()
-    if creates and share < HELD_SHARE:
-        return Kill(victim, draw.randint(1, creates), of=CREATES, late=draw.random() < 0.5)
-    number = draw.randint(0, effects - 1)
-    if share < STEADY_SHARE:
-        return Kill(victim, number, draw.choice(("after", "before")), late=draw.random() < 0.5)
+    victim, share, late = draw.choice(VICTIMS), draw.random(), draw.choice((None, 0.0, LATE))
+    if creates and share < MADE:
+        return Kill(victim, draw.randint(1, creates), of=CREATES)
+    if creates and share < ASKED:
+        return Kill(victim, draw.randint(0, creates - 1), "before", CREATES, late)
+    number = draw.randint(1, effects - 1)
+    if share < STEADY:
+        return Kill(victim, number, draw.choice(("after", "before")), late=late)
     return Kill(victim, number, pause=draw.uniform(0, LONGEST_PAUSE))
 
 
@@ -118,7 +123,7 @@ def carry_out(replica: Replica, kill: Kill) -> Killed:
                 blow(Effect("", "a moment", time.monotonic()))
     hit = running.until(blow.struck.is_set)
     between = blow.between or (hit and _between(replica))
-    effects.release(drop=not kill.late)
+    effects.release(drop=kill.late is None, late=kill.late or 0.0)
     code = running.end()
     return Killed(code, blow.where, blow.died, between, running.said)
 

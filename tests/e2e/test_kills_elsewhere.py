@@ -33,9 +33,9 @@ def _drawn(moment: str, reference: Reference, seed: int) -> Kill:
     """A kill of the group; what was asked for and not made yet never is, for nothing is left that could know of it."""
     draw, effects = random.Random(f"{seed}/{moment}"), len(reference.log)
     if moment == "a create":
-        return Kill("group", draw.randint(1, reference.creates), of=kill.CREATES, late=False)
+        return Kill("group", draw.randint(1, reference.creates), of=kill.CREATES, late=None)
     first, last = (1, effects // 2) if moment == "early" else (effects // 2, effects)
-    return Kill("group", draw.randint(first, last), late=False)
+    return Kill("group", draw.randint(first, last), late=None)
 
 
 @pytest.mark.parametrize("moment", MOMENTS)

@@ -151,6 +151,18 @@ def test_a_dropped_write_is_never_made_and_its_connection_breaks(way: str, effec
     assert world.written == ["/api/v1/b"]
 
 
+def test_a_late_write_is_made_later_while_others_pass(way: str, effects: Effects, world: World) -> None:
+    stops: list[Effect] = []
+    effects.stop_at(Stop(0, "before", stops.append))
+    first = later(lambda: write(way, "api/v1/late"))
+    until(lambda: stops)
+    effects.release(late=0.3)
+    write(way, "api/v1/other")
+    assert world.written == ["/api/v1/other"]
+    first.join(SOON)
+    assert world.written == ["/api/v1/other", "/api/v1/late"]
+
+
 def test_a_stop_may_count_some_effects_only(way: str, effects: Effects) -> None:
     stops: list[Effect] = []
     effects.stop_at(Stop(2, "after", stops.append, of="^POST "))
@@ -193,13 +205,26 @@ def test_every_transaction_and_every_checkpoint_is_an_effect(tmp_path: Path, eff
     assert [(one.who, one.what) for one in effects.log] == [*[("store", "transaction")] * 3, ("checkpoint", "lab.kv")]
 
 
-def test_the_world_stops_at_a_file_whatever_the_place(tmp_path: Path, effects: Effects) -> None:
+def test_the_world_stops_at_a_file_as_soon_as_it_is_written(tmp_path: Path, effects: Effects) -> None:
     stops: list[Effect] = []
     files = Files(tmp_path / "stacks", tmp_path / "store" / "store.db", effects)
-    effects.stop_at(Stop(1, "before", stops.append))
+    effects.stop_at(Stop(1, "after", stops.append))
     (tmp_path / "stacks" / "lab.kv.json.tmp").write_text("{}")
     (tmp_path / "stacks" / "lab.kv.json.tmp").rename(tmp_path / "stacks" / "lab.kv.json")
     until(lambda: stops)
     assert effects.stopped
     effects.release(drop=True)
     files.close()
+
+
+def test_a_stop_may_wait_for_a_certain_call_to_be_asked_for(way: str, effects: Effects, world: World) -> None:
+    stops: list[Effect] = []
+    effects.stop_at(Stop(1, "before", stops.append, of="^POST "))
+    for path, method in (("a", "POST"), ("b", "PUT")):
+        write(way, f"api/v1/{path}", method)
+    effects.count("checkpoint", "lab.kv")
+    last = later(lambda: write(way, "api/v1/c", "POST"))
+    until(lambda: stops)
+    assert world.written == ["/api/v1/a", "/api/v1/b"]
+    effects.release()
+    last.join(SOON)
