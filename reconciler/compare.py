@@ -99,10 +99,11 @@ class _Comparison:
         key = self.list_key(path) if is_list(live) else ""
         mine, theirs = _opened(declared, key), _opened(live, key)
         for step, (alone, below) in ours.items():
-            if step not in mine and alone:
-                if step in theirs:
-                    yield from self.removal((*path, step), theirs[step], _after(ours, mine, theirs))
-            elif below and step in theirs:
+            if step not in theirs:
+                continue
+            if step not in mine and alone and not (below and is_list(theirs[step])):  # a list that merges goes item by item
+                yield from self.removal((*path, step), theirs[step], _after(ours, mine, theirs))
+            elif below:
                 yield from self.undeclared((*path, step), below, mine.get(step), theirs[step])
 
     def removal(self, path: Path, before: Value, beside: Fields) -> Iterator[FieldChange]:

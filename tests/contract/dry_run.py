@@ -42,7 +42,7 @@ ENVIRONMENT = Environment.model_validate({"name": "dry", "zones": ["us-east-1a"]
 OTHERS = "somebody-else"
 BAD, FORBIDDEN, CONFLICT, INVALID, BROKEN = 400, 403, 409, 422, 500
 _NOISE = frozenset({"creationTimestamp", "generation", "managedFields", "resourceVersion", "uid", "selfLink"})
-_EXCLUSIVE = re.compile(r"only allowed for updateStrategy")
+_EXCLUSIVE = re.compile(r"only allowed for updateStrategy|must specify a handler type")
 _numbers = itertools.count(1)
 
 Object = dict[str, Any]
@@ -59,7 +59,9 @@ class Answer:
 
 
 class Refused(AssertionError):
-    """The server does not take a manifest at all, or not beside what it has filled in: rollingUpdate stays where OnDelete comes."""
+    """The server does not take a manifest at all, or not with what is left of another: a `rollingUpdate` that it filled in where OnDelete
+    comes, a probe of which others hold a number where ours says no more what it asks.
+    """
 
 
 @dataclass(frozen=True)
