@@ -201,8 +201,9 @@ def _told(kind: str, field: FieldChange) -> dict[str, str]:
         return {f"{spell(field.path[:-1])}.order": "differs"}
     before = _ABSENT if field.before is None else field.before
     after = _ABSENT if field.after is None else field.after
-    if before is _ABSENT and _below(kind, field.path, after):
-        after = meaning.normal(_type(kind, field.path), after) or after  # of what is new as a whole, the zeros in it are not stored
+    if before is _ABSENT and isinstance(after, Mapping):
+        stored = meaning.normal(_type(kind, field.path), after)  # of what is new as a whole, the zeros in it are not stored
+        after = _ABSENT if stored is None else stored
     return moved(kind, before, after, field.path)
 
 
