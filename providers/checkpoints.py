@@ -1,7 +1,6 @@
 """The engine's own record on a file backend: which resources a stack holds, what was in flight when a run died, and its locks.
 
-Read without the engine's SDK, whose import alone takes half a second. A record that cannot be read is no reason to stop: an older one, or
-none at all, only means that more of what is live is imported.
+Read without the engine's SDK, which takes half a second to import. Where one cannot be read, more of what is live is imported.
 """
 
 from __future__ import annotations
@@ -97,11 +96,10 @@ class Checkpoints:
     def begin(self, name: str, deployment: Mapping[str, Any] | None = None) -> None:
         """Make a record for stack *name*, unless there is one: empty, as the engine does, or with a *deployment* of elsewhere."""
         path, meta = self._path(name), self.root / "meta.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
         if not meta.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             _write(meta, _META)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
             checkpoint = {"stack": f"organization/{PROJECT}/{name}", "latest": deployment or {}}
             _write(path, json.dumps({"version": 3, "checkpoint": checkpoint}))
 
@@ -127,11 +125,11 @@ class Checkpoints:
                 instead = self._older(name)
                 aside = path.with_name(f"{path.name}.broken-{datetime.now(UTC):%Y%m%dT%H%M%S%f}")
                 text = instead.read_text() if instead else ""
-                os.link(path, aside)
+                _keep(path, aside)
                 if instead:
                     _write(path, text)
                 else:
-                    path.unlink()
+                    path.unlink(missing_ok=True)
                 self._said(f"what could not be read is kept as {aside}")
 
     def _mend_layout(self) -> None:
@@ -173,6 +171,14 @@ def _deployment(document: Any) -> Mapping[str, Any]:
     if not isinstance(checkpoint, Mapping):
         raise ValueError("it is no checkpoint")  # noqa: TRY004 - a text that parses is as broken as one that does not
     return checkpoint.get("latest") or {}
+
+
+def _keep(path: Path, aside: Path) -> None:
+    """Let *path* be found as *aside* too; where a file has one name only, as nothing else: a run that dies there imports what is live."""
+    try:
+        os.link(path, aside)
+    except OSError:
+        path.rename(aside)
 
 
 def _write(path: Path, text: str) -> None:
