@@ -22,7 +22,7 @@ from tests.e2e.line import Line
 from tests.e2e.replica import APPLY, NO_CHANGES, Replica, Replicas
 from tests.e2e.workshop import Workshop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 TESTS = 16
 OURS = ("reconciler", "engine", "members")
 CREATES = ("CreateVolume", "CreateNetworkInterface", "AllocateAddress", "AssociateAddress")
@@ -146,7 +146,6 @@ def test_a_network_that_is_away_for_a_while_is_waited_for(lab: Lab, place: Repli
     lab.require_whole(place)
 
 
-@pytest.mark.timeout(900)
 def test_a_network_that_does_not_come_back_ends_the_run_with_words(lab: Lab, place: Replica, line: Line) -> None:
     impatient = {**place.all.environment, "AWS_MAX_ATTEMPTS": "3"}  # the engine's provider asks 25 times otherwise
     applying = run.start((*APPLY[:-1], "5s", "-e", place.name), place.directory, impatient, place.name)
