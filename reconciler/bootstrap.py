@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -117,6 +117,7 @@ class Home(Outside):
             together=together.run,
             stopping=self.stopping,
             look=self._look,
+            taken=self._taken,
         )
 
     @cached_property
@@ -129,6 +130,11 @@ class Home(Outside):
         """One Kubernetes object as the API server tells it, with who wrote what of it."""
         kind, namespace, name = id.name.split("/")
         return self.cluster.get(kubernetes.KINDS[kind], name, namespace=namespace.removeprefix("-"))
+
+    def _taken(self, ids: Collection[ResourceId]) -> frozenset[ResourceId]:
+        from providers import strangers  # noqa: PLC0415 - only for plans that make something
+
+        return strangers.taken(self.cluster, ids)
 
     def _clear(self) -> None:
         """What dead runs left in the engine's record, broken or half done; no engine where they left nothing."""

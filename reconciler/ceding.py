@@ -13,7 +13,7 @@ from reconciler.model.origin import Fault
 from reconciler.model.value import Path, Value, spell
 
 if TYPE_CHECKING:
-    from reconciler.documents import Draft
+    from reconciler.draft import Draft
     from reconciler.kinds import ServiceType
     from reconciler.model.environment import Environment
     from reconciler.model.resource import Resource

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import apply, baseline, errors, moved, past, pin
+from reconciler import apply, baseline, errors, moved, past, pin, strangers
 from reconciler import plan as planning
 from reconciler.diff import Context, diff
 from reconciler.model.address import SHARED, ResourceId
@@ -55,6 +55,8 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     orders = {service.name: world.types[service.type].order for service in desired.services}
     changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders))
+    if new := strangers.wanted(changes):
+        changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))
     summaries = world.summarise(desired) if not only else ()
     records = past.recorded(world, desired, changes)
     held = {name: why for name, why in desired.held.items() if not only or name in only}

@@ -68,6 +68,14 @@ class Cluster(Protocol):
         """Every object (of all namespaces where *namespace* is ""), read in chunks."""
         ...
 
+    def names(self, kind: ObjectKind, *, namespace: str = "") -> Iterator[str]:
+        """The name of every object; nothing else of them is sent."""
+        ...
+
+    def exists(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+        """Whether there is one; only its metadata is sent, so that this may be asked of Secrets."""
+        ...
+
     def get(self, kind: ObjectKind, name: str, *, namespace: str = "") -> Payload | None: ...
 
     def create(self, kind: ObjectKind, body: Payload) -> Payload | None:

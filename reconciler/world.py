@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from reconciler.apply import Unit
@@ -25,7 +25,7 @@ class World:
     commits that took services away. *run* has the engine run units side by side. *members* and *components* take one step and say
     how each of theirs stands; *retain* marks volumes whose spec is gone; *clear* removes what dead runs left in the engine's record.
     *together* runs calls side by side and ends when all have; *stopping* turns true when a person interrupts.
-    *look* reads one Kubernetes object whole, for the little that bulk reads drop.
+    *look* reads one Kubernetes object whole, for the little that bulk reads drop; *taken* says which names of objects anybody has taken.
     """
 
     kinds: Mapping[str, Kind]
@@ -46,3 +46,4 @@ class World:
     together: Callable[[Iterable[Callable[[], None]]], None]
     stopping: Callable[[], bool]
     look: Callable[[ResourceId], Payload | None] = lambda _: None
+    taken: Callable[[Collection[ResourceId]], frozenset[ResourceId]] = lambda _: frozenset()

@@ -11,6 +11,7 @@ from typing import Any
 from providers.allocation import Allocating
 from providers.executor import Executor
 from providers.leftover import Sweeping
+from providers import strangers
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
 from providers.observe import observe
 from reconciler import kinds, load, loop, past
@@ -128,6 +129,7 @@ class MemoryWorld:
             together=_one_after_the_other,
             stopping=lambda: self.cloud.fate.stopped,
             look=self._look,
+            taken=lambda ids: strangers.taken(self.cluster, ids),
         )
 
     def _look(self, id: ResourceId) -> Mapping[str, Any] | None:

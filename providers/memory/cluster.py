@@ -39,6 +39,9 @@ class MemoryCluster(Faults):
             found = [copy.deepcopy(self._objects[key]) for key in held if _selected(self._objects[key], selector)]
         return iter(found)
 
+    def names(self, kind: ObjectKind, *, namespace: str = "") -> Iterator[str]:
+        return iter([one["metadata"]["name"] for one in self.list(kind, namespace=namespace)])
+
     def get(self, kind: ObjectKind, name: str, *, namespace: str = "") -> Payload | None:
         self._strike("get", kind)
         return copy.deepcopy(self._objects.get(_key(kind, name, namespace)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from reconciler import compare, livefields
+from reconciler import compare, livefields, strangers
 from reconciler.diff import former, impact, judge, left
 from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
@@ -78,9 +78,15 @@ def _follows_nobody(resource: Resource, scene: Scene) -> Change | None:
 
 
 def _of_others(resource: Resource, scene: Scene) -> Change | None:
-    """What services share and others made serves as it is."""
+    """What services share and others made serves as it is; an object whose marks are not whole is nobody's to take over."""
     live = scene.found(resource.id)
-    return say(resource, "keep", FOREIGN, live) if resource.shared and not live[0].marked else None
+    if live[0].marked:
+        return None
+    if resource.shared:
+        return say(resource, "keep", FOREIGN, live)
+    if resource.id.kind != "kubernetes" or live[0].busy:
+        return None
+    return say(resource, "refuse", f"{resource.origin}: {strangers.REFUSAL}", live)
 
 
 # In this order: those behind `_missing` may rely on there being exactly one live thing.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler import managed
@@ -99,4 +100,4 @@ def class_name(environment: Environment) -> str:
 def namespace(environment: Environment, name: str) -> Resource:
     """A namespace that the environment's services use; kept when nobody declares it any more, and `default` never declared."""
     manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-    return claimed(environment, SHARED, manifest, removal="retain")
+    return replace(claimed(environment, SHARED, manifest, removal="retain"), shared=True)

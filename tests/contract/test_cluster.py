@@ -165,6 +165,15 @@ def test_a_list_is_read_in_chunks(cluster: Any, name: str, monkeypatch: pytest.M
     assert names(cluster, f"test={name}") == wanted
 
 
+def test_names_are_those_of_everybody_in_a_namespace(cluster: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(adapter, "CHUNK", 3)
+    wanted = {f"{name}-{number}" for number in range(5)}
+    for one in wanted:
+        cluster.create(CONFIG, config(one))
+    assert wanted <= set(cluster.names(CONFIG, namespace="default"))
+    assert not wanted & set(cluster.names(CONFIG, namespace="kube-system"))
+
+
 def test_what_has_a_finalizer_goes_when_that_is_taken_away(cluster: Any, name: str) -> None:
     held = config(name)
     held["metadata"]["finalizers"] = ["example.com/hold"]
