@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 from typing import Any
 
@@ -27,6 +28,9 @@ COMMANDS = {
     "lab": ("lab.cli:lab", "AWS and Kubernetes on this machine."),
     "demo": ("lab.demo:demo", "The main job from nothing, in a lab."),
 }
+
+
+_RARELY = (100_000, 20, 50)  # what a plan makes it keeps to its end: looking for cycles among it as often as usual is a tenth of its time
 
 
 class _Lazy(click.Group):
@@ -57,4 +61,5 @@ def main(arguments: list[str] | None = None) -> Any:
     """Run and exit: wrong usage is 1 here, not click's 2, since 2 says that there is something to do."""
     from reconciler.cli import ending  # noqa: PLC0415 - not for --help
 
+    gc.set_threshold(*_RARELY)
     return ending.run(cli, arguments)
