@@ -10,11 +10,12 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from functools import partial
 from typing import Any, cast
 
 import botocore.session
-from botocore import exceptions
+from botocore import exceptions, utils
 from botocore.config import Config
 from botocore.credentials import AssumeRoleCredentialFetcher, Credentials, DeferredRefreshableCredentials
 from botocore.paginate import Paginator
@@ -168,6 +169,7 @@ class Aws:
         named = session.get_config_variable("data_path")
         loader = Loader(named.split(os.pathsep) if named else None, _reads if self.reads_only else lambda _: True)
         session.register_component("data_loader", loader)
+        session.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_moment)
         return session
 
     def _hint(self) -> str:
@@ -187,6 +189,14 @@ class _Role:
             raise exceptions.NoCredentialsError
         fetcher = AssumeRoleCredentialFetcher(self.make, own, self.role_arn, extra_args={"RoleSessionName": "reconciler"})
         return DeferredRefreshableCredentials(method="assume-role", refresh_using=fetcher.fetch_credentials)
+
+
+def _moment(said: Any) -> datetime:
+    """A time as AWS writes it; botocore's own reader of any format costs half as much as the rest of a volume."""
+    try:
+        return datetime.fromisoformat(said)
+    except (TypeError, ValueError):
+        return utils.parse_timestamp(said)
 
 
 def _reads(operation: str) -> bool:
