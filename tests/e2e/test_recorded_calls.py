@@ -20,10 +20,7 @@ EVERYBODYS = ("system:discovery", "system:basic-user", "system:public-info-viewe
 @pytest.fixture(scope="module")
 def labs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     """The folders of all labs of this run."""
-    found = [path.parent for path in tmp_path_factory.getbasetemp().rglob(control_plane.AUDIT)]
-    if not found:
-        pytest.skip("no lab was up in this run")
-    return found
+    return [path.parent for path in tmp_path_factory.getbasetemp().rglob(control_plane.AUDIT)]
 
 
 def lines(path: Path) -> Iterator[dict[str, object]]:
@@ -40,8 +37,7 @@ def test_no_call_to_aws_was_outside_its_roles_policy(labs: list[Path]) -> None:
     calls = [call for lab in labs for call in lines(lab / "aws" / FILE)]
     ours = {str(call["user"]) for call in calls if call["client"] == "reconciler"}
     outside = [f"{call['user']} {call['action']}" for call in calls if call["denied"] and call["client"] != TESTING]
-    if not ours:
-        pytest.skip("the product asked AWS for nothing in this run")
+    assert ours, "the product asked AWS for nothing: this would prove nothing"
     assert sorted(set(outside)) == []
 
 
@@ -58,5 +54,4 @@ def test_no_call_to_the_api_server_was_outside_its_roles_rules(labs: list[Path])
         elif event.get("userAgent") != TESTING:
             outside.add(f"{event['user']['username']} {event['verb']} {event['requestURI']} {decision} {reason}")  # type: ignore[index]
     assert sorted(outside) == []
-    if not allowed >= SHIPPED:
-        pytest.skip(f"nobody was allowed anything by {', '.join(sorted(SHIPPED - allowed))} in this run")
+    assert allowed & SHIPPED, "no shipped role was used: this would prove nothing"
