@@ -184,7 +184,7 @@ def _counted(found: Mapping[str, str], first: Object, wanted: Object) -> frozens
 def judged(on: Subject, wanted: Object) -> Change:
     """What the diff of *wanted* and what is live comes to."""
     declared = resource(wanted)
-    observed = gather([replace(KIND.view(on.live(), ENVIRONMENT.name), id=declared.id)], {})  # whatever became of its marks
+    observed = gather([replace(KIND.view(on.live(), ENVIRONMENT.name), id=declared.id, marked=True)], {})  # whatever became of its marks
     desired = Desired(ENVIRONMENT, Revision("c", "t", ENVIRONMENT.name), resources={declared.id: declared})
     (change,) = diff(desired, observed, Context({"kubernetes": KIND}))
     return change
@@ -201,7 +201,7 @@ def _told(kind: str, field: FieldChange) -> dict[str, str]:
         return {f"{spell(field.path[:-1])}.order": "differs"}
     before = _ABSENT if field.before is None else field.before
     after = _ABSENT if field.after is None else field.after
-    if before is _ABSENT and isinstance(after, Mapping):
+    if before is _ABSENT and isinstance(after, Mapping | list):
         stored = meaning.normal(_type(kind, field.path), after)  # of what is new as a whole, the zeros in it are not stored
         after = _ABSENT if stored is None else stored
     return moved(kind, before, after, field.path)

@@ -68,6 +68,11 @@ VARIABLE = st.builds(
         having({"valueFrom": having({"resourceFieldRef": having({"resource": one("limits.cpu")}, divisor=one("0", "1", "1000m"))})}),
     ),
 )
+PORT = st.builds(
+    lambda port, host: {**port, **({"hostPort": host and host + port["containerPort"]} if host is not None else {})},
+    having({"containerPort": one(80, 81)}, protocol=one("TCP", "UDP")),
+    one(None, 0, 9000),
+)
 CONTAINER_FIELDS: dict[str, Some] = {
     "args": st.lists(one("a", "b"), max_size=3),
     "command": st.lists(one("a", "b"), max_size=2),
@@ -76,7 +81,7 @@ CONTAINER_FIELDS: dict[str, Some] = {
     "imagePullPolicy": one("Always", "IfNotPresent"),
     "lifecycle": having({"preStop": having({"exec": having({"command": one(["a"], ["b"])})})}),
     "livenessProbe": PROBE,
-    "ports": keyed(having({"containerPort": one(80, 81)}, protocol=one("TCP", "UDP"), hostPort=one(0, 9000)), "containerPort", "protocol"),
+    "ports": keyed(PORT, "containerPort", "protocol"),
     "readinessProbe": PROBE,
     "resources": some(
         requests=some(cpu=one("0.5", "500m", "0.6", "0.50009"), memory=one("1Gi", "1024Mi", 1 << 30, "1e9")),
