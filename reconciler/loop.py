@@ -20,6 +20,7 @@ from reconciler.settle import observe, settle
 from reconciler.world import World
 
 TICK = 0.5
+CALM = 1.5  # seconds between two steps while nothing is waited for but the engine
 
 Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever a word of it changes
 
@@ -132,9 +133,19 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
         state.outcomes.update(seen)
         state.options.said(seen)
         late = world.clock.monotonic() >= state.deadline or world.stopping() or not state.options.wait
-        if through and (late or not any(_goes_on(outcome) for name, outcome in seen.items() if name not in state.broken)):
+        waiting = any(_goes_on(outcome) for name, outcome in seen.items() if name not in state.broken)
+        if through and (late or not waiting):
             return
-        world.clock.sleep(max(TICK, world.clock.monotonic() - began))  # with a thousand members a step must not take what the engine needs
+        took = world.clock.monotonic() - began
+        _rest(world, state, max(TICK, took) if waiting or through else max(CALM, 3 * took), through=through)
+
+
+def _rest(world: World, state: _State, seconds: float, *, through: bool) -> None:
+    """Sleep, but not on once the engine is through: with a thousand members a step must not take what the engine needs."""
+    end = world.clock.monotonic() + seconds
+    world.clock.sleep(TICK)
+    while state.through == through and not world.stopping() and world.clock.monotonic() + TICK <= end:
+        world.clock.sleep(TICK)
 
 
 def _step(tick: Callable[[], Mapping[str, Outcome]], before: Mapping[str, Outcome]) -> Mapping[str, Outcome]:
