@@ -52,12 +52,21 @@ def write(name: str, figures: list[Figure]) -> None:
 
 def draw(figures: list[Figure]) -> None:
     """How the plan's seconds and calls grow."""
-    seconds = tuple((one.raw["count"], one.measured) for one in figures if one.unit == "s")
-    calls = tuple((one.raw["count"], one.measured) for one in figures if one.unit == "calls")
     aims = tuple((float(count), aim) for count, aim in plan.AIMS.items())
     limit = ((0.0, plan.MOST_CALLS), (max(plan.AIMS), plan.MOST_CALLS))
-    _draw("growth", "seconds", Line("no-op plan", "#1f77b4", seconds), Line("aim", "#7f7f7f", aims, dashed=True))
-    _draw("calls", "calls", Line("calls to AWS and the API server", "#d62728", calls), Line("limit", "#7f7f7f", limit, dashed=True))
+    clock, cpu = Line("on the clock", "#1f77b4", _points(figures, "s")), Line("CPU", "#2ca02c", _points(figures, "CPU-s"))
+    _draw("growth", "seconds", clock, cpu, Line("aim", "#7f7f7f", aims, dashed=True))
+    calls = Line("calls to AWS and the API server", "#d62728", _points(figures, "calls"))
+    _draw("calls", "calls", calls, Line("limit", "#7f7f7f", limit, dashed=True))
+
+
+def _points(figures: list[Figure], unit: str) -> tuple[tuple[float, float], ...]:
+    """By the number of services, the first figure in *unit*."""
+    found: dict[float, float] = {}
+    for one in figures:
+        if one.unit == unit:
+            found.setdefault(one.raw["count"], one.measured)
+    return tuple(found.items())
 
 
 def _draw(name: str, unit: str, *lines: Line) -> None:
@@ -88,6 +97,18 @@ def _keep(found: dict[str, list[Figure]]) -> None:
         write(name, figures)
     if "plan" in found:
         draw(found["plan"])
+    (RESULTS / "table.md").write_text("".join(_told()))
+
+
+def _told() -> Iterator[str]:
+    """What is known of every benchmark, also of those that another run measured."""
+    for name in NAMES:
+        path = RESULTS / f"{name}.json"
+        if path.exists():
+            document = json.loads(path.read_text())
+            on = document["machine"]
+            yield f"## {name}\n{on['date']}, {on['cores']} cores, load average {on['load_average']}\n\n"
+            yield table([Figure(**{key: value for key, value in one.items() if key != "met"}) for one in document["figures"]]) + "\n\n"
 
 
 if __name__ == "__main__":
