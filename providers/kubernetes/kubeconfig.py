@@ -103,10 +103,12 @@ def _yaml(text: bytes) -> Any:
     from ruamel.yaml import YAML  # noqa: PLC0415 - the way of those whose kubeconfig is JSON is shorter
     from ruamel.yaml.error import YAMLError  # noqa: PLC0415
 
-    try:
-        return YAML(typ="safe").load(text)
-    except YAMLError as error:
-        raise ValueError(" ".join(str(error).split())) from error
+    for pure in (False, True):  # libyaml is quick, but takes no address within braces
+        try:
+            return YAML(typ="safe", pure=pure).load(text)
+        except YAMLError as error:
+            told = " ".join(str(error).split())
+    raise ValueError(told)
 
 
 def _chosen(document: dict[str, Any], context: str, folder: Path) -> Access:

@@ -252,3 +252,61 @@ def test_the_kubeconfig_in_use_is_kubectls(tmp_path: Path, monkeypatch: pytest.M
     monkeypatch.delenv("KUBECONFIG")
     with pytest.raises(errors.UsageError, match="in the Pod's service account"):
         kubeconfig.load("", "")
+
+
+def test_a_token_that_was_renewed_in_its_file_is_read_again(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("old\n")
+    server.refuse(401, "Unauthorized")
+    server.say(200, {"metadata": {}})
+    with closing(Kubernetes(written(tmp_path / "config", server.url, tokenFile="token"))) as found:
+        found._transport._credentials.header()
+        (tmp_path / "token").write_text("new\n")
+        found.get(CONFIG, "a", namespace="default")
+    assert [one["Authorization"] for one in server.headers] == ["Bearer old", "Bearer new"]
+
+
+def test_a_token_that_stays_refused_is_for_a_person_to_mend(server: Server, cluster: Kubernetes) -> None:
+    server.refuse(401, "Unauthorized")
+    with pytest.raises(errors.ProviderError, match="Unauthorized") as caught:
+        cluster.get(CONFIG, "a", namespace="default")
+    assert "signing in failed" in caught.value.hint
+    assert len(server.asked) == 1
+
+
+def test_a_program_is_run_again_once_its_token_has_expired(server: Server, tmp_path: Path) -> None:
+    program = tmp_path / "token"
+    status = '{"token":"\'$(wc -l < runs | tr -d " ")\'","expirationTimestamp":"2020-01-01T00:00:00Z"}'
+    program.write_text(f"#!/bin/sh\ncd {tmp_path}; echo x >> runs\necho '{{\"status\":{status}}}'\n")
+    program.chmod(0o755)
+    user = {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": "./token"}}
+    server.say(200, {"metadata": {}})
+    with closing(Kubernetes(written(tmp_path / "config", server.url, **user))) as found:
+        for _ in range(2):
+            found.get(CONFIG, "a", namespace="default")
+    assert [one["Authorization"] for one in server.headers] == ["Bearer 1", "Bearer 2"]
+
+
+def test_a_name_and_a_password_sign_too(server: Server, tmp_path: Path) -> None:
+    server.say(200, {"metadata": {}})
+    with closing(Kubernetes(written(tmp_path / "config", server.url, username="judge", password="made-up"))) as found:
+        found.get(CONFIG, "a", namespace="default")
+    assert server.headers[0]["Authorization"] == "Basic anVkZ2U6bWFkZS11cA=="
+
+
+def test_a_kubeconfig_in_yaml_with_relative_paths_is_read(tmp_path: Path) -> None:
+    (tmp_path / "config").write_text(
+        "clusters: [{name: c, cluster: {server: https://named, certificate-authority: ca.crt, tls-server-name: inside}}]\n"
+        "contexts: [{name: here, context: {cluster: c, user: u}}]\n"
+        "users: [{name: u, user: {token: t}}]\n"
+        "current-context: here\n"
+    )
+    found = kubeconfig.load(str(tmp_path / "config"), "")
+    assert (found.cluster.server, found.cluster.server_name, found.user.token) == ("https://named", "inside", "t")
+    assert found.path("ca.crt") == tmp_path / "ca.crt"
+
+
+def test_a_certificate_without_its_key_is_named(tmp_path: Path) -> None:
+    user = {"client-certificate-data": "bWFkZS11cA=="}
+    refused = pytest.raises(errors.UsageError, match="has no key")
+    with closing(Kubernetes(written(tmp_path / "config", "https://127.0.0.1:1", **user))) as found, refused:
+        found.get(CONFIG, "a", namespace="default")
