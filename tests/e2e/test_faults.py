@@ -160,9 +160,11 @@ def test_a_network_that_does_not_come_back_ends_the_run_with_words(lab: Lab, pla
     lab.require_whole(place)
 
 
-def test_a_full_disk_is_named_and_the_next_apply_with_room_goes_on(lab: Lab, place: Replica) -> None:
+@pytest.mark.parametrize("left", [64, 320])
+def test_a_full_disk_is_named_and_the_next_apply_with_room_goes_on(lab: Lab, place: Replica, left: int) -> None:
+    """With less KiB left not even the store can be made, with more it is the engine that finds no room."""
     with Disk(place.directory / ".reconcile" / place.name) as disk:
-        disk.fill(left=64)
+        disk.fill(left=left)
         applied = _within(disk, place, *APPLY)
         assert applied.returncode not in {0, 2}, applied.stdout
         assert re.search(r"no space left|disk is full|full", applied.stdout, re.IGNORECASE), applied.stdout

@@ -14,6 +14,7 @@ from tests.model.outsider import Outsider
 from tests.model.passing import Runs, Trouble
 from tests.model.town import Service, Town
 
+ADDRESSES = ("none", "private", "elastic")
 PASSES = 6  # in which it must be done once nothing befalls it any more
 
 
@@ -27,6 +28,7 @@ class Place:
         self.outsider = Outsider(self.world)
         self.outsider.settle_in()
         self.judge = Judge(self.world, self.outsider)
+        self.shielded: dict[str, Service] = {}  # all that was ever applied of services while they were protected
 
     def declare(self, service: Service) -> None:
         """Commit a new service, or another in the place of one of its name."""
@@ -61,6 +63,7 @@ class Place:
         wanted = self.desired()
         if wanted is None:
             return
+        self._remember_protection()
         before = self.judge.before()
         ended = self.runs.apply(wanted, trouble)
         self.judge.after(ended, before)
@@ -68,6 +71,7 @@ class Place:
 
     def converge(self) -> None:
         """With nothing in the way any more, the world becomes exactly what is declared, and stays so without the engine."""
+        self._lift_protection()
         self._mend()
         self.judge.before()
         for _ in range(PASSES):
@@ -93,13 +97,31 @@ class Place:
         """What its type can be: an odd number of ZooKeepers."""
         return replace(service, replicas=service.replicas | 1) if service.type == "zookeeper" else service
 
+    def _remember_protection(self) -> None:
+        for name, one in self.town.services.items():
+            before = self.shielded.get(name)
+            if before or one.protect:
+                most = max(one.addresses, before.addresses if before else "none", key=ADDRESSES.index)
+                replicas = max(one.replicas, before.replicas if before else 0)
+                self.shielded[name] = self._fit(replace(one, replicas=replicas, addresses=most))
+
+    def _lift_protection(self) -> None:
+        """What is protected goes in two commits: one that only lifts that, and the next; so one of its own goes before."""
+        self.clone(shallow=False)
+        wanted = self.town
+        for service in self.shielded.values():
+            self.town = self.town.put(service)
+        if self.shielded:
+            self._mend()
+            self.judge.before()
+            self.apply(Trouble())
+            self.apply(Trouble())
+        kept = {name: one for name, one in self.town.services.items() if name not in wanted.services and name in self.judge.guarded}
+        self.town = replace(wanted, services={**wanted.services, **kept})
+
     def _mend(self) -> None:
         """A person takes back what cannot be: bad documents, copies of marks, shrinking, and volumes that are to be used again."""
         self.outsider.give_up_copies()
-        self.clone(shallow=False)
-        for service in self.judge.guarded.values():
-            if service.name not in self.town.services:
-                self.town = self.town.put(service)
         things = look.things(self.world)
         for name, service in self.town.services.items():
             mended = replace(service, broken=False, protect=False)
