@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final, TypeAlias
 
-from reconciler.model.value import Fields, Item, Path, Value
+from reconciler.model.value import Fields, Item, Path, Value, item
 
 # By these Kubernetes and people tell the items of a list apart; the first that an item has is its name.
+PAIRS = (("containerPort", "protocol"), ("port", "protocol"), ("topologyKey", "whenUnsatisfiable"))
 KEYS = ("name", "mountPath", "devicePath", "containerPort", "port", "topologyKey", "ip", "uid", "type", "key")
 
 
@@ -61,14 +62,18 @@ def _index(value: Found, step: int | Item) -> int | None:
         return None
     if isinstance(step, int):
         return step if step < len(value) else None
-    return next((index for index, item in enumerate(value) if _goes_by(item, step.key)), None)
+    exact = (index for index, one in enumerate(value) if step_to(one, index) == step)
+    return next(exact, next((index for index, one in enumerate(value) if _goes_by(one, step.key)), None))
 
 
-def _goes_by(item: Value, key: str) -> bool:
-    return any(str(item.get(name)) == key for name in KEYS) if isinstance(item, Mapping) else str(item) == key
+def _goes_by(one: Value, key: str) -> bool:
+    return any(str(one.get(name)) == key for name in KEYS) if isinstance(one, Mapping) else str(one) == key
 
 
-def step_to(item: Value, index: int) -> int | Item:
-    """How a path names *item*, the *index*-th of its list."""
-    key = next((str(item[name]) for name in KEYS if name in item), "") if isinstance(item, Mapping) else ""
-    return Item(key) if key else index
+def step_to(one: Value, index: int) -> int | Item:
+    """How a path names *one*, the *index*-th of its list."""
+    if not isinstance(one, Mapping):
+        return index
+    name = next((name for name in KEYS if name in one), "")
+    second = next((second for first, second in PAIRS if first == name and second in one), "")
+    return item(one[name], one[second]) if second else Item(str(one[name])) if name else index

@@ -12,9 +12,10 @@ from reconciler.model.resource import Resource
 REFUSAL = "something of this name lives already without our marks; give the service another name, or remove what is there"
 
 
-def wanted(changes: Iterable[Change]) -> frozenset[ResourceId]:
-    """The names that *changes* would take."""
-    return frozenset(one.id for one in changes if one.action == "create" and one.id.kind == "kubernetes")
+def wanted(changes: Iterable[Change], recorded: Mapping[str, frozenset[ResourceId]]) -> frozenset[ResourceId]:
+    """The names that *changes* would take. What the engine has *recorded* is ours, though somebody took its marks off."""
+    new = (one for one in changes if one.action == "create" and one.id.kind == "kubernetes")
+    return frozenset(one.id for one in new if one.id not in recorded.get(one.stack, ()))
 
 
 def refuse(changes: Iterable[Change], taken: Collection[ResourceId], resources: Mapping[ResourceId, Resource]) -> Iterator[Change]:

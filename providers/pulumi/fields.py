@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler import plan
+from reconciler import fieldpath, plan
 from reconciler.model.change import FieldChange
 from reconciler.model.value import Item
 
@@ -72,8 +72,8 @@ def _step(value: Any, step: str | int | Item) -> Any:
         case Mapping(), str():
             return value.get(step)
         case [*items], Item(key):
-            named = [item for item in items if isinstance(item, Mapping) and key in map(str, item.values())]
-            return named[0] if len(named) == 1 else UNKNOWN
+            found = fieldpath.reach(items, (Item(key),))
+            return UNKNOWN if found is fieldpath.ABSENT else found
         case _:
             return UNKNOWN
 

@@ -84,8 +84,8 @@ def _of_others(resource: Resource, scene: Scene) -> Change | None:
         return None
     if resource.shared:
         return say(resource, "keep", FOREIGN, live)
-    if resource.id.kind != "kubernetes" or live[0].busy:
-        return None
+    if resource.id.kind != "kubernetes" or live[0].busy or resource.id in scene.context.recorded(resource.stack):
+        return None  # a record's marks lie elsewhere; what the engine made is ours, whoever took its marks off
     return say(resource, "refuse", f"{resource.origin}: {strangers.REFUSAL}", live)
 
 
@@ -117,6 +117,8 @@ def _compared(resource: Resource, scene: Scene) -> Change:
 def _judged(resource: Resource, fields: tuple[FieldChange, ...], scene: Scene) -> Change:
     live = scene.found(resource.id)
     action, reason = judge.judge(resource, fields, scene)
+    if action == "keep" and live[0].busy and resource.id.kind == "kubernetes":
+        return say(resource, "hold", live[0].busy, live)  # what is being deleted is not as declared for long
     if action == "update" and (busy := judge.busy(resource, fields, live[0], scene)):
         return replace(say(resource, "hold", busy, live, fields), stands=resource.id.kind != "kubernetes")
     return _telling(say(resource, action, reason, live, fields), resource, live[0], scene)

@@ -55,7 +55,7 @@ def test_the_page_is_sound() -> None:
 
 def test_every_section_of_the_issue_has_rows() -> None:
     page = (ROOT / "docs" / "acceptance.md").read_text()
-    assert {number.split(".")[0] for number in re.findall(r"^\| (\d+\.\d+\.\d+)", page, re.MULTILINE)} == set("12345")
+    assert {number.split(".")[0] for number in re.findall(r"^\| (\d+\.\d+\.\d+)", page, re.MULTILINE)} == set("123456789") | {"10"}
 
 
 @pytest.fixture

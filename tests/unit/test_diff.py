@@ -236,6 +236,8 @@ def test_an_object_that_is_being_deleted_is_changed_only_once_it_is_gone():
     (change,) = changes([resource], [going]).values()
     assert (change.action, change.stands) == ("hold", False)
     assert change.reason == "metadata.labels.a 2 -> 1 has to wait: it is being deleted"
+    (alike,) = changes([resource], [replace(going, fields=resource.fields)]).values()
+    assert (alike.action, alike.reason) == ("hold", "it is being deleted")
 
 
 def test_everything_of_a_held_service_is_on_hold_with_its_fault_declared_or_not():

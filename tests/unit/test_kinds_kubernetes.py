@@ -79,10 +79,11 @@ def defaulted() -> dict[str, Any]:
     return found
 
 
-def judged(manifest: dict[str, Any], found: dict[str, Any]) -> Change:
+def judged(manifest: dict[str, Any], found: dict[str, Any], *, recorded: bool = False) -> Change:
     declared = resource(manifest)
+    known = {declared.stack: frozenset({declared.id})} if recorded else None
     desired = Desired(ENVIRONMENT, Revision("c", "t", "lab"), resources={declared.id: declared})
-    (change,) = diff(desired, gather([view(found)], {}), Context({"kubernetes": KIND}))
+    (change,) = diff(desired, gather([view(found)], {}), Context({"kubernetes": KIND}, known))
     return change
 
 
@@ -131,7 +132,8 @@ def test_what_lacks_a_mark_is_never_ours_to_delete(missing: str) -> None:
     else:
         del found["metadata"]["annotations"]["reconciler/address"]
     assert not view(found).marked
-    assert judged(DECLARED, found).action == "update"
+    assert judged(DECLARED, found).action == "refuse", "nobody knows it"
+    assert judged(DECLARED, found, recorded=True).action == "update", "the engine made it"
 
 
 def test_marks_that_were_copied_to_another_object_are_not_ours() -> None:
