@@ -19,6 +19,7 @@ from reconciler.ports import Cluster, Payload
 from reconciler.resources import kubernetes, marks
 
 GRACE = 60.0  # seconds beyond a lease's time before another machine's holder is taken over: the longest create that may be in flight
+_MISSING = 404
 BEATS = 3  # renewals within a lease's time
 _FORM = "%Y-%m-%dT%H:%M:%S.%fZ"
 
@@ -100,7 +101,13 @@ class ClusterLeases:
     def _create(self, name: str, duration: float) -> Payload | None:
         metadata = {"name": name, "namespace": self.namespace, "labels": {marks.MANAGED_BY[0]: marks.MANAGED_BY[1]}}
         blank = {"apiVersion": kubernetes.LEASE.api_version, "kind": kubernetes.LEASE.kind, "metadata": metadata, "spec": {}}
-        return self.cluster.create(kubernetes.LEASE, _written(blank, str(self.run), duration))
+        try:
+            return self.cluster.create(kubernetes.LEASE, _written(blank, str(self.run), duration))
+        except errors.ProviderError as error:
+            if error.status != _MISSING:
+                raise
+            told = f"there is no namespace {self.namespace}, where the reconciler keeps its leases"
+            raise errors.UsageError(told, hint=f"kubectl create namespace {self.namespace}") from error
 
     def _succeed(self, name: str, found: Payload, duration: float) -> Payload | None:
         """Take over from a holder that is gone or late; None where another run was quicker."""

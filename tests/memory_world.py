@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from providers import strangers
 from providers.allocation import Allocating
 from providers.executor import Executor
 from providers.leftover import Sweeping
-from providers import strangers
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
 from providers.observe import observe
 from reconciler import kinds, load, loop, past

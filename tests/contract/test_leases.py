@@ -60,6 +60,12 @@ def test_one_holds_what_another_cannot(run: Run, name: str) -> None:
     first.hold(name, duration=30).release()
 
 
+def test_a_namespace_that_is_not_there_is_told_with_what_to_do() -> None:
+    with pytest.raises(errors.UsageError, match="there is no namespace elsewhere") as caught:
+        ClusterLeases(MemoryCluster(), "elsewhere").hold("apply", duration=30)
+    assert caught.value.hint == "kubectl create namespace elsewhere"
+
+
 def test_the_same_run_does_not_hold_twice(run: Run, name: str) -> None:
     leases = run()
     held = leases.hold(name, duration=30)
