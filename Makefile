@@ -1,4 +1,4 @@
-.PHONY: setup demo check test model bench lock verify-aws
+.PHONY: setup demo check test model kill bench lock verify-aws
 
 setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
 	@scripts/setup
