@@ -4,8 +4,6 @@ import pytest
 
 from benchmarks import plan, town, world
 from benchmarks.world import World
-from lab import tool
-from lab.error import LabError
 
 pytestmark = pytest.mark.integration
 FEW, MORE = 2, 6
@@ -20,11 +18,8 @@ def asked(made: World, count: int) -> dict[str, int]:
     return made.servers.calls("reconciler")
 
 
+@pytest.mark.usefixtures("lab_can_run")
 def test_a_plan_of_more_services_asks_no_more_often_and_sees_the_one_that_changed() -> None:
-    try:
-        tool.require("etcd", "kube-apiserver", "pulumi")
-    except LabError as error:
-        pytest.skip(str(error))
     with world.world() as made:
         few, more = asked(made, FEW), asked(made, MORE)
         assert few == more
