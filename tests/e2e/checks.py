@@ -61,7 +61,7 @@ def volumes(world: World, commit: Commit) -> None:
     for service, member in members(commit):
         (volume,) = volumes[service.address(member)]
         assert (volume["Size"], volume["AvailabilityZone"], volume["State"]) == (service.size, service.zone(member), "in-use")
-        wanted = {"team": world.town.team, judge.ENVIRONMENT: ENVIRONMENT, judge.SERVICE: service.name}
+        wanted = {"team": world.town.team, "reconciler/tags": "team", judge.ENVIRONMENT: ENVIRONMENT, judge.SERVICE: service.name}
         assert judge.tags(volume) == {**wanted, judge.ADDRESS: service.address(member)}
         (attached,) = volume["Attachments"]
         assert attached["InstanceId"] == world.judge.instance(pods[member]["spec"]["nodeName"])

@@ -77,7 +77,7 @@ def test_an_invalid_commit_is_told_with_its_line(first: World) -> None:
     line = (first.config.clone / path).read_text().splitlines().index(f"  type: {service.type}") + 1
     assert re.match(rf"{re.escape(path)}:{line}:\d+: there is no service type {service.type}s", told)
     first.work.reconcile("plan", "--ref", "invalid", code=1)
-    first.work.reconcile("apply", "--ref", "invalid", "--auto-approve", code=1)
+    first.work.reconcile("apply", "--ref", "invalid", "--auto-approve", code=5)  # its service is held, and the others are as declared
 
 
 def test_a_shrinking_volume_is_refused_with_its_line(first: World) -> None:
