@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,6 +14,8 @@ from lab.aws.record import FILE
 from tests.conftest import LAST, TESTING
 
 pytestmark = [pytest.mark.e2e, LAST]
+# test_observe_lab.py writes with the product's own clients, to see AWS and Kubernetes refuse it
+MEANT = {"reconciler ec2:CreateVolume", "reconciler create configmaps"}
 SHIPPED = {"reconciler-pass", *access.BOUND.values()}
 EVERYBODYS = ("system:discovery", "system:basic-user", "system:public-info-viewer", "system:service-account-issuer-discovery")
 
@@ -36,22 +39,31 @@ def test_no_call_to_aws_was_outside_its_roles_policy(labs: list[Path]) -> None:
     """The lab enforces the shipped policies; what it denied must have been meant."""
     calls = [call for lab in labs for call in lines(lab / "aws" / FILE)]
     ours = {str(call["user"]) for call in calls if call["client"] == "reconciler"}
-    outside = [f"{call['user']} {call['action']}" for call in calls if call["denied"] and call["client"] != TESTING]
+    outside = {f"{call['user']} {call['action']}" for call in calls if call["denied"] and call["client"] != TESTING}
     assert ours, "the product asked AWS for nothing: this would prove nothing"
-    assert sorted(set(outside)) == []
+    assert sorted(outside - MEANT) == []
 
 
 def test_no_call_to_the_api_server_was_outside_its_roles_rules(labs: list[Path]) -> None:
-    """Each was allowed by a role that we ship, or by what the API server lets everybody see; refusals that are meant say so."""
-    outside, allowed = set(), set()
+    """Each was allowed by a role that we ship, or by what the API server lets everybody see; refusals that are meant say so.
+
+    A server that has just started knows no roles yet and refuses for a moment what it allows before and after.
+    """
+    refused, allowed, roles = set(), set(), set()
     for event in (event for lab in labs for event in lines(lab / control_plane.AUDIT)):
-        told = event.get("annotations") or {}
-        assert isinstance(told, dict)
-        decision, reason = told.get("authorization.k8s.io/decision", ""), str(told.get("authorization.k8s.io/reason", ""))
-        role = reason.partition('ClusterRole "')[2].partition('"')[0]
-        if decision == "allow" and role in {*SHIPPED, *EVERYBODYS}:
-            allowed.add(role)
+        told: Any = event.get("annotations") or {}
+        role = str(told.get("authorization.k8s.io/reason", "")).partition('ClusterRole "')[2].partition('"')[0]
+        if told.get("authorization.k8s.io/decision") == "allow" and role in {*SHIPPED, *EVERYBODYS}:
+            roles.add(role)
+            allowed.add(_asked(event))
         elif event.get("userAgent") != TESTING:
-            outside.add(f"{event['user']['username']} {event['verb']} {event['requestURI']} {decision} {reason}")  # type: ignore[index]
-    assert sorted(outside) == []
-    assert allowed & SHIPPED, "no shipped role was used: this would prove nothing"
+            refused.add(_asked(event))
+    assert roles & SHIPPED, "no shipped role was used: this would prove nothing"
+    assert sorted(refused - allowed - MEANT) == []
+
+
+def _asked(event: Any) -> str:
+    """Who wanted to do what to which kind of thing."""
+    at = event.get("objectRef") or {}
+    kind = "/".join(at[part] for part in ("apiGroup", "resource", "subresource") if at.get(part))
+    return f"{event['user']['username']} {event['verb']} {kind or event['requestURI']}"
