@@ -26,7 +26,8 @@ from reconciler import errors
 from reconciler.ports import Payload
 
 READS = ("describe_", "get_", "list_")
-PATIENCE = 300.0  # seconds for which one call is tried again while AWS throttles or cannot be reached
+PATIENCE = 300.0  # seconds for which one call is tried again while AWS throttles: a plan of thousands may well take that long
+AWAY = 60.0  # the same while it cannot be reached: a person without a network is told so in a minute
 LONGEST_PAUSE = 20.0
 # https://docs.aws.amazon.com/general/latest/gr/api-retries.html, EC2's and Route53's own words for "slower, please"
 THROTTLES = frozenset(
@@ -113,15 +114,19 @@ class Aws:
             )
 
     def _patiently(self, service: str, operation: str, send: Callable[..., Any], **arguments: Any) -> Payload:
-        """Send until AWS answers or *patience* is over. A writing call is sent again after a throttle only: else it may have been done."""
-        deadline, pause = time.monotonic() + self.patience, 1.0
+        """Send until AWS answers or *patience* is over, which is short where nobody answers.
+
+        A writing call is sent again after a throttle only: else it may have been done.
+        """
+        began, pause = time.monotonic(), 1.0
         while True:
             failed = self._try(service, operation, partial(send, **arguments))
             if not isinstance(failed, errors.ProviderError):
                 return failed
             again = isinstance(failed, errors.TransientError) and (operation.startswith(READS) or failed.code in THROTTLES)
             wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards nothing
-            if not again or time.monotonic() + wait > deadline:
+            patience = self.patience if failed.code in THROTTLES else min(self.patience, AWAY)
+            if not again or time.monotonic() + wait > began + patience:
                 raise failed
             time.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
