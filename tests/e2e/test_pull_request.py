@@ -139,8 +139,9 @@ def test_branches_that_are_merged_together_are_not_applied(workshop: Workshop, o
 
 def test_a_branch_that_says_nonsense_gets_its_faults_as_the_comment(on_main: Repository) -> None:
     broken = CACHE.replace("replicas: 1", "replicas: many")
-    assert not propose(on_main, "pr/nonsense", {"specs/lab/cache.yaml": broken})
+    propose(on_main, "pr/nonsense", {"specs/lab/cache.yaml": broken})
     assert re.search(r"cache\.yaml:6:\d+:", comment(on_main, "pr/nonsense"))
+    assert not (on_main.bare / "comments" / "pr" / "nonsense.md.digest").exists(), "there is nothing to approve"
 
 
 def test_a_push_without_a_pull_request_applies_nothing(workshop: Workshop, on_main: Repository) -> None:
