@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab import pki, tool
+from lab import control_plane, pki, tool
 from lab.aws.client import Switches
 
 LATENCY = 0.05  # seconds that every answer of AWS takes beside its making
@@ -81,7 +81,7 @@ def serving(folder: Path) -> Iterator[Servers]:
     etcd, peer, port = _free_ports(3)
     authority = _credentials(folder, port)
     with contextlib.ExitStack() as running:
-        running.enter_context(_running(folder, *_etcd(folder, etcd, peer)))
+        running.enter_context(_running(folder, *control_plane.etcd(folder, etcd, peer)))
         api = running.enter_context(_running(folder, *_api_server(folder, port, etcd)))
         settings = json.dumps({"addresses": _ADDRESSES, "throttle": False})
         aws = (sys.executable, "-m", "lab.aws.server", "--port", "0", "--dir", str(folder), "--settings", settings)
@@ -136,13 +136,6 @@ def _credentials(folder: Path, port: int) -> pki.Authority:
     }
     (folder / "audit.yaml").write_text(json.dumps(policy))
     return authority
-
-
-def _etcd(folder: Path, client: int, peer: int) -> tuple[str, ...]:
-    here, peers = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
-    listening = (f"--listen-client-urls={here}", f"--advertise-client-urls={here}", f"--listen-peer-urls={peers}")
-    members = (f"--initial-advertise-peer-urls={peers}", f"--initial-cluster=default={peers}")
-    return ("etcd", f"--data-dir={folder / 'etcd'}", *listening, *members, "--unsafe-no-fsync", "--log-level=error")
 
 
 def _api_server(folder: Path, port: int, etcd: int) -> tuple[str, ...]:

@@ -11,8 +11,8 @@ from lab.layout import ROLES
 
 API_READY = "api.ready"  # touched once the API server says so: before it knows its roles, clients only learn to wait
 AUDIT, AUDIT_POLICY = "audit.jsonl", "audit.json"  # which role has asked the API server for what
-ETCD = "http://127.0.0.1:2379"
-ETCD_PEERS = "http://127.0.0.1:2380"
+ETCD_PORT, ETCD_PEER_PORT = 2379, 2380
+ETCD = f"http://127.0.0.1:{ETCD_PORT}"
 
 
 def write_audit_policy(directory: Path) -> None:
@@ -32,23 +32,25 @@ def write_audit_policy(directory: Path) -> None:
 def children(directory: Path) -> list[Child]:
     ready = exists(directory / API_READY)
     return [
-        Child("etcd", _etcd(directory)),
+        Child("etcd", etcd(directory, ETCD_PORT, ETCD_PEER_PORT)),
         Child("kube-apiserver", _api_server(directory)),
         Child("kube-controller-manager", _controllers(directory), after=ready),
         Child("kube-scheduler", _scheduler(directory), after=ready),
     ]
 
 
-def _etcd(directory: Path) -> tuple[str, ...]:
+def etcd(directory: Path, client: int, peer: int) -> tuple[str, ...]:
+    """An etcd of one member on loopback, reached at the port *client*, that keeps what it has in *directory*."""
+    here, peers = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
     return (
         "etcd",
         f"--data-dir={directory / 'etcd'}",
-        f"--listen-client-urls={ETCD}",
-        f"--advertise-client-urls={ETCD}",
-        f"--listen-peer-urls={ETCD_PEERS}",
-        f"--initial-advertise-peer-urls={ETCD_PEERS}",
-        f"--initial-cluster=default={ETCD_PEERS}",
-        "--unsafe-no-fsync",  # a lab begins empty: nothing needs to survive the machine
+        f"--listen-client-urls={here}",
+        f"--advertise-client-urls={here}",
+        f"--listen-peer-urls={peers}",
+        f"--initial-advertise-peer-urls={peers}",
+        f"--initial-cluster=default={peers}",
+        "--unsafe-no-fsync",  # it begins empty: nothing needs to survive the machine
         "--log-level=warn",
     )
 

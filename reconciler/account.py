@@ -78,7 +78,7 @@ def _row(case: Case, path: Path, live: Observation | None) -> Row:
     theirs = fieldpath.reach(live.fields, path) if live else ABSENT
     if case.kind.policy(case.resource, compare.names(path)).sensitive:
         declared, theirs = SECRET, SECRET
-    return Row(spell(path), _shown(declared), _shown(theirs), _owner(case, path), str(case.resource.where(str(path[0]))))
+    return Row(spell(path), fieldpath.plain(declared), fieldpath.plain(theirs), _owner(case, path), str(case.resource.where(str(path[0]))))
 
 
 def _owner(case: Case, path: Path) -> str:
@@ -99,7 +99,7 @@ def _foreign(case: Case, live: Observation, declared: Mapping[Path, None]) -> It
             continue
         held = writers.holders(case.payload["metadata"], path) if case.payload else ()
         secret = case.resource is not None and case.kind.policy(case.resource, compare.names(path)).sensitive
-        value = SECRET if secret or live.id.name.startswith("Secret/") else _shown(fieldpath.reach(live.fields, path))
+        value = SECRET if secret or live.id.name.startswith("Secret/") else fieldpath.plain(fieldpath.reach(live.fields, path))
         yield Row(spell(path), None, value, held[0].label if held else "defaulted by the API")
 
 
@@ -147,7 +147,3 @@ def _leaves(value: Found, path: Path = ()) -> Iterator[Path]:
             yield from _leaves(item, (*path, fieldpath.step_to(item, index)))
     else:
         yield path
-
-
-def _shown(found: Found) -> Value:
-    return None if found is ABSENT else found  # type: ignore[return-value]

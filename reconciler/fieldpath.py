@@ -23,6 +23,11 @@ ABSENT: Final = _Absent()
 Found: TypeAlias = "Value | _Absent"
 
 
+def plain(found: Found) -> Value:
+    """*found* as a change tells it: null where nothing stands."""
+    return None if isinstance(found, _Absent) else found
+
+
 def reach(value: Found, path: Path) -> Found:
     """What stands at *path* of *value*; ABSENT where nothing does."""
     for step in path:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from reconciler import compare, fieldpath
 from reconciler.diff.context import Scene
-from reconciler.fieldpath import ABSENT, Found
+from reconciler.fieldpath import ABSENT
 from reconciler.model.change import Left
 from reconciler.model.observation import Observation
 from reconciler.model.resource import Resource
-from reconciler.model.value import Value
 
 
 def left(resource: Resource, live: Observation, scene: Scene) -> tuple[Left, ...]:
@@ -23,9 +22,7 @@ def left(resource: Resource, live: Observation, scene: Scene) -> tuple[Left, ...
             continue
         differs = any(one[: len(path)] == path or path[: len(one)] == one for one in differing)
         secret = kind.policy(resource, compare.names(path)).sensitive
-        found.append(Left(path, ceded.reason, _value(theirs), compare.resolve(_value(ours), scene.observed), differs, secret))
+        found.append(
+            Left(path, ceded.reason, fieldpath.plain(theirs), compare.resolve(fieldpath.plain(ours), scene.observed), differs, secret)
+        )
     return tuple(found)
-
-
-def _value(found: Found) -> Value:
-    return None if found is ABSENT else found  # type: ignore[return-value]

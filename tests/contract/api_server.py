@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from lab import pki, tool
+from lab import control_plane, pki, tool
 from tests.contract.conftest import wait_for
 
 TOKEN = "made-up"
@@ -35,13 +35,6 @@ def _free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [one.getsockname()[1] for one in sockets]
-
-
-def _etcd(directory: Path, client: int, peer: int) -> tuple[str, ...]:
-    here, peers = f"http://127.0.0.1:{client}", f"http://127.0.0.1:{peer}"
-    listening = (f"--listen-client-urls={here}", f"--advertise-client-urls={here}", f"--listen-peer-urls={peers}")
-    members = (f"--initial-advertise-peer-urls={peers}", f"--initial-cluster=default={peers}")
-    return ("etcd", f"--data-dir={directory / 'etcd'}", *listening, *members, "--unsafe-no-fsync", "--log-level=error")
 
 
 def _api_server(directory: Path, port: int, etcd: int) -> tuple[str, ...]:
@@ -89,7 +82,10 @@ def api_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     tool.require("etcd", "kube-apiserver")
     directory = tmp_path_factory.mktemp("api-server")
     client, peer, port = _free_ports(3)
-    with _running(directory, *_etcd(directory, client, peer)), _running(directory, *_api_server(directory, port, client)) as process:
+    with (
+        _running(directory, *control_plane.etcd(directory, client, peer)),
+        _running(directory, *_api_server(directory, port, client)) as process,
+    ):
         server = f"https://127.0.0.1:{port}"
         wait_for(lambda: process.poll() is not None or _ready(server), seconds=60)
         assert process.poll() is None, (directory / "kube-apiserver.log").read_text()[-500:]

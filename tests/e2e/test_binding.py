@@ -13,25 +13,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.one_service import ENVIRONMENT, PATH, SERVICE
 from tests.e2e.workshop import Repository, Workshop
 
 pytestmark = pytest.mark.e2e
-PATH = "specs/lab/services/kv.yaml"
-ENVIRONMENT = """\
-apiVersion: reconciler/v1
-kind: Environment
-metadata: {name: lab}
-spec: {zones: [us-east-1a]}
-"""
-SERVICE = """\
-apiVersion: reconciler/v1
-kind: Service
-metadata: {name: kv}
-spec:
-  type: redis
-  replicas: 1
-  volumes: {data: {size: 3Gi}}
-"""
 HOLD = """
 import os, sys
 from reconciler import bootstrap

@@ -8,25 +8,10 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.one_service import ENVIRONMENT, PATH, SERVICE
 from tests.e2e.workshop import Repository, Workshop
 
 pytestmark = pytest.mark.e2e
-PATH = "specs/lab/services/kv.yaml"
-ENVIRONMENT = """\
-apiVersion: reconciler/v1
-kind: Environment
-metadata: {name: lab}
-spec: {zones: [us-east-1a]}
-"""
-SERVICE = """\
-apiVersion: reconciler/v1
-kind: Service
-metadata: {name: kv}
-spec:
-  type: redis
-  replicas: 1
-  volumes: {data: {size: 3Gi}}
-"""
 # The engine, asked for a stack without resources by a plan that says nothing of deletions.
 WITHOUT_A_PLAN = """
 import sys

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
@@ -22,7 +23,7 @@ from pulumi import automation
 from pulumi.automation import OpType
 from pulumi.automation._stack import StackInitMode
 
-from lab import plugins
+from lab import access, plugins
 from lab.layout import Layout
 
 Declare = Callable[[pulumi.ResourceOptions, pulumi.ResourceOptions], None]
@@ -138,6 +139,12 @@ class Stack:
             **self.kubernetes_arguments,
         )
         declare(pulumi.ResourceOptions(provider=cloud), pulumi.ResourceOptions(provider=cluster))
+
+
+def client(lab: Layout, service: Any) -> Any:
+    """A client of the lab's AWS as the judge, who may do everything."""
+    key, secret = access.read_credentials(Path(lab.aws.credentials_file), "judge")
+    return boto3.client(service, region_name=lab.region, endpoint_url=lab.aws.endpoint, aws_access_key_id=key, aws_secret_access_key=secret)
 
 
 @contextlib.contextmanager

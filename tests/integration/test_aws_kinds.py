@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pulumi
 import pytest
 
-from lab import access
 from lab.layout import Layout
 from reconciler import baseline, kinds
 from reconciler.model.address import ResourceId, parse
@@ -19,7 +17,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.observation import gather
 from reconciler.model.origin import Revision
 from reconciler.model.resource import Resource
-from tests.integration.plugin_stack import Declare, EngineFailed, Stack, new_stack, nothing
+from tests.integration.plugin_stack import Declare, EngineFailed, Stack, client, new_stack, nothing
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the SDK warns of itself
 KINDS = kinds.kinds()
@@ -34,12 +32,12 @@ def stack(lab: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture(scope="module")
 def ec2(lab: Layout) -> Any:
-    return _client(lab, "ec2")
+    return client(lab, "ec2")
 
 
 @pytest.fixture(scope="module")
 def route53(lab: Layout) -> Any:
-    return _client(lab, "route53")
+    return client(lab, "route53")
 
 
 def declare(address: str, fields: dict[str, Any]) -> Declare:
@@ -159,11 +157,6 @@ def _marks(id: ResourceId) -> list[dict[str, str]]:
     """The tags by which the live thing is known to be at *id*."""
     marks = {"reconciler/environment": "lab", "reconciler/service": "kv", "reconciler/address": str(id)}
     return [{"Key": key, "Value": value} for key, value in marks.items()]
-
-
-def _client(lab: Layout, service: Any) -> Any:
-    key, secret = access.read_credentials(Path(lab.aws.credentials_file), "judge")
-    return boto3.client(service, region_name=lab.region, endpoint_url=lab.aws.endpoint, aws_access_key_id=key, aws_secret_access_key=secret)
 
 
 def _volume(ec2: Any, name: str) -> Any:

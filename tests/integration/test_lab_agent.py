@@ -53,7 +53,7 @@ def test_a_pod_runs_its_command_with_its_environment_and_its_name(kube: Kube) ->
     ]
     script = 'echo "$BOTH|$IP|$LIMIT|$K_TOKEN|$(hostname)|$0"; getent hosts "$(hostname)"; pwd'
     main = {
-        "name": "main", "image": "busybox", "command": ["sh", "-c", script, "$(GREETING)"], "env": env, "workingDir": "/work/here",
+        "name": "main", "image": "busybox", "command": ["sh", "-c", script, "$(GREETING)"], "env": env, "workingDir": "/app/here",
         "envFrom": [{"prefix": "K_", "secretRef": {"name": "keys"}}], "resources": {"limits": {"memory": "64Mi"}},
     }  # fmt: skip
     pod = kube.run("env", main)
@@ -61,7 +61,7 @@ def test_a_pod_runs_its_command_with_its_environment_and_its_name(kube: Kube) ->
     first, hosts, where = kube.ctl("logs", "env").splitlines()
     assert first == f"hello env $(NAME)|{address}|64|s3cret|env|hello"
     assert hosts.split() == [address, "env"]
-    assert where == "/work/here"
+    assert where == "/app/here"
     assert ip_address(address) in ip_network(layout.PODS)
 
 

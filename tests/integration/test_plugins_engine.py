@@ -7,14 +7,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pulumi
 import pulumi_aws as aws
 import pytest
 
-from lab import access
 from lab.layout import Layout
-from tests.integration.plugin_stack import Declare, EngineFailed, Stack, new_stack, nothing
+from tests.integration.plugin_stack import Declare, EngineFailed, Stack, client, new_stack, nothing
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the SDK warns of itself
 
@@ -27,12 +25,12 @@ def stack(lab: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
 
 @pytest.fixture(scope="module")
 def ec2(lab: Layout) -> Any:
-    return _client(lab, "ec2")
+    return client(lab, "ec2")
 
 
 @pytest.fixture(scope="module")
 def route53(lab: Layout) -> Any:
-    return _client(lab, "route53")
+    return client(lab, "route53")
 
 
 def test_a_volume_is_made_kept_healed_grown_replaced_and_deleted(stack: Stack, ec2: Any) -> None:
@@ -190,11 +188,6 @@ def test_default_tags_are_put_on_and_not_mistaken_for_drift(stack: Stack, ec2: A
     (volume,) = _volumes(ec2, stack.name)
     assert {tag["Key"]: tag["Value"] for tag in volume["Tags"]} == {"Name": stack.name, "Team": "x"}
     assert stack.up(program) == {"data": "same"}
-
-
-def _client(lab: Layout, service: Any) -> Any:
-    key, secret = access.read_credentials(Path(lab.aws.credentials_file), "judge")
-    return boto3.client(service, region_name=lab.region, endpoint_url=lab.aws.endpoint, aws_access_key_id=key, aws_secret_access_key=secret)
 
 
 def _volumes(ec2: Any, name: str) -> list[Any]:
