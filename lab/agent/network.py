@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from lab import layout, namespace
 
 BRIDGE = "pods"
+_MAC = "02:00:00:00:00:01"  # else a bridge has its ports' lowest, which changes as Pods come and go: some lose it for a minute
 _NETWORK = ipaddress.ip_network(layout.PODS)
 GATEWAY = str(_NETWORK[1])
 
@@ -73,7 +74,9 @@ async def prepare() -> None:
     """Make the bridge; one that a former agent left is made anew, without its ports."""
     with suppress(NetworkError):
         await ip([f"link del {BRIDGE}"])
-    await ip([f"link add {BRIDGE} type bridge", f"addr add {GATEWAY}/{_NETWORK.prefixlen} dev {BRIDGE}", f"link set {BRIDGE} up"])
+    await ip(
+        [f"link add {BRIDGE} address {_MAC} type bridge", f"addr add {GATEWAY}/{_NETWORK.prefixlen} dev {BRIDGE}", f"link set {BRIDGE} up"]
+    )
 
 
 async def open_sandbox(address: str, link: str) -> Sandbox:

@@ -19,6 +19,7 @@ from providers import checkpoints
 from providers.pulumi import deployment
 from providers.pulumi.events import Log
 from providers.pulumi.gate import Gate
+from providers.pulumi.journal import Journal
 from providers.pulumi.program import Program, Providers
 from providers.pulumi.workspace import Settings, Workspace
 from providers.pulumi.writers import Writers
@@ -49,7 +50,8 @@ class Pulumi:
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
         """Apply *run*. The caller holds the environment's lease: a lock or an operation left by a dead run is cleared here."""
-        log = Log(_in_words_of(run, progress))
+        journal = Journal(self.checkpoints.intents)
+        log = Log(_in_words_of(run, progress), journal)
         program = Program(run, self.kinds, self.providers)
         name = checkpoints.name(run.revision.environment, run.stack)
         for other, ids in run.inherits.items():
@@ -57,6 +59,7 @@ class Pulumi:
         self._clear(name)
         gate = self._gate(run, name)
         message = self._workspace.run(name, ["up", "--yes", "--skip-preview=false"], _gated(program, gate, log), log)
+        journal.ended(log.failed)
         if gate.refusal or message:
             progress(run.stack, "failed", gate.refusal or message)
         for surprise in gate.surprises:

@@ -15,6 +15,7 @@ from pulumi.runtime.proto import events_pb2, events_pb2_grpc
 from providers.checkpoints import logical as address
 from providers.checkpoints import ours
 from providers.pulumi import fields
+from providers.pulumi.journal import Journal
 from reconciler.ports import Progress
 
 QUIET_OPS = frozenset({"same", "refresh", "read", "read-replacement", "discard", "discard-replaced", "remove-pending-replace"})
@@ -38,6 +39,7 @@ class Log:
     """What one run said. Written by the gRPC thread, read when the preview has been summed up, and after the run."""
 
     progress: Progress
+    journal: Journal | None = None
     previewed: list[Operation] = field(default_factory=list)
     done: set[str] = field(default_factory=set)
     failed: dict[str, str] = field(default_factory=dict)
@@ -50,9 +52,13 @@ class Log:
             case {"resourcePreEvent": {"metadata": metadata, "planning": True}}:
                 self._preview(metadata)
             case {"resourcePreEvent": {"metadata": metadata}}:
+                if self.journal:
+                    self.journal.started(address(metadata["urn"]), metadata["op"])
                 self._say(metadata, "start")
             case {"resOutputsEvent": {"metadata": metadata, **rest}} if not rest.get("planning") and metadata["op"] != "refresh":
                 self.done.add(address(metadata["urn"]))
+                if self.journal:
+                    self.journal.done(address(metadata["urn"]))
                 self._say(metadata, "done")
             case {"resOpFailedEvent": {"metadata": metadata}}:
                 self.failed.setdefault(address(metadata["urn"]), "")

@@ -56,14 +56,14 @@ class Judge:
 
     def records(self, zone: str) -> dict[str, dict[str, Any]]:
         """The A records of the hosted zone *zone*, which exists once, by name."""
-        (zone_id,) = (one["Id"] for one in self.route53.list_hosted_zones()["HostedZones"] if one["Name"] == f"{zone}.")
+        (zone_id,) = self._zone_ids(f"{zone}.")
         pages = self.route53.get_paginator("list_resource_record_sets").paginate(HostedZoneId=zone_id)
         found: list[dict[str, Any]] = [dict(one) for page in pages for one in page["ResourceRecordSets"] if one["Type"] == "A"]
         assert len({one["Name"] for one in found}) == len(found)
         return {one["Name"].rstrip("."): one for one in found}
 
     def set_record(self, zone: str, record: Mapping[str, Any]) -> None:
-        (zone_id,) = (one["Id"] for one in self.route53.list_hosted_zones()["HostedZones"] if one["Name"] == f"{zone}.")
+        (zone_id,) = self._zone_ids(f"{zone}.")
         change: Any = {"Action": "UPSERT", "ResourceRecordSet": dict(record)}
         self.route53.change_resource_record_sets(HostedZoneId=zone_id, ChangeBatch={"Changes": [change]})
 
@@ -101,11 +101,15 @@ class Judge:
     def _zones(self, name: str) -> list[list[list[Any]]]:
         """The record sets of every hosted zone of that name; of whose address they say, only that it is answered."""
         found = []
-        for zone in self.route53.list_hosted_zones()["HostedZones"]:
-            if zone["Name"] == name:
-                records = self.route53.list_resource_record_sets(HostedZoneId=zone["Id"])["ResourceRecordSets"]
-                found.append([[one["Name"], one["Type"], one["TTL"], len(one["ResourceRecords"])] for one in records])
+        for zone_id in self._zone_ids(name):
+            records = self.route53.list_resource_record_sets(HostedZoneId=zone_id)["ResourceRecordSets"]
+            found.append([[one["Name"], one["Type"], one["TTL"], len(one["ResourceRecords"])] for one in records])
         return found
+
+    def _zone_ids(self, name: str) -> list[str]:
+        """Of every hosted zone called *name*; a page has a hundred zones."""
+        pages = self.route53.get_paginator("list_hosted_zones").paginate()
+        return [one["Id"] for page in pages for one in page["HostedZones"] if one["Name"] == name]
 
     def _objects(self, environment: str) -> list[list[Any]]:
         """Kubernetes objects of its namespace, and those of no namespace that carry its label."""

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 
 import pytest
 
@@ -21,15 +20,13 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(6 * 3600)]
 MOST = 160  # boundaries that there may be
 BETWEEN = 0.1  # the share of random kills that has to lie between an AWS create and its checkpoint
 FEW = 10  # kills of which no share is asked
-SPARES = 4  # environments for kills whose verdict is looked at once more, with nothing beside it; more faults than these are no accident
 CHANGES = 4  # random kills for each one of a later commit's apply
-_spares = [f"x{number:03d}" for number in range(SPARES)]
 SLACK = 3  # boundaries at the end that a run may be through before: no two have quite as many effects
 
 
 @pytest.fixture(scope="module")
 def replicas(workshop: Workshop, kills: int) -> Replicas:
-    numbered = {"b": MOST, "r": kills, "c": kills, "x": SPARES}
+    numbered = {"p": len(kill.CALLS), "b": MOST, "r": kills, "c": kills}
     names = (f"{letter}{number:03d}" for letter, count in numbered.items() for number in range(count))
     return replica.settle(workshop, ("reference", "change", *names))
 
@@ -65,6 +62,14 @@ def test_an_apply_killed_at_any_boundary_is_taken_up_by_the_next(
     missed = sorted(one.kill.number for one in verdicts if not one.killed.hit)
     assert all(number > len(reference.log) - SLACK for number in missed), f"boundaries {missed} were not reached"
     assert boundary is not None or {one.killed.died for one in verdicts if one.killed.hit} == set(kill.VICTIMS)
+
+
+def test_what_a_dead_plugin_was_making_is_not_made_twice(replicas: Replicas, reference: Reference, subtests: pytest.Subtests) -> None:
+    """The engine outlives the plugin, and takes the create for failed; the request is on its way and arrives while the next apply looks."""
+    made = ("CreateVolume", "CreateNetworkInterface", "POST hostedzone")  # addresses are allocated without a plugin
+    kills = {f"p{number:03d}": Kill("plugin", 0, "before", f"^{call}$", kill.LATE) for number, call in enumerate(made)}
+    verdicts = _judged(replicas, reference, kills, subtests, lambda _: "-k dead_plugin")
+    assert [one.killed.died for one in verdicts] == ["plugin"] * len(made)
 
 
 def test_an_apply_killed_at_random_is_taken_up_by_the_next(
@@ -104,24 +109,9 @@ def _judged(
 ) -> list[Verdict]:
     """Every verdict, each a test of its own that says how to repeat it."""
     verdicts = []
-    for verdict in _settled(replicas, reference, kills, changed=changed):
+    for verdict in trial.run_all(replicas, kills, reference, changed=changed):
+        print(verdict, flush=True)  # noqa: T201 - seen with -s, and where a kill is not healed
         verdicts.append(verdict)
         with subtests.test(str(verdict.kill)):
             assert not verdict.faults, "\n".join((str(verdict), *verdict.faults, f"again: pytest tests/e2e/test_kills.py {again(verdict)}"))
     return verdicts
-
-
-def _settled(replicas: Replicas, reference: Reference, kills: Mapping[str, Kill], *, changed: bool) -> Iterator[Verdict]:
-    """Every verdict, told as it comes. Four run side by side, and one may starve: a few with faults are tried once more, alone."""
-    starved = []
-    for verdict in trial.run_all(replicas, kills, reference, changed=changed):
-        print(verdict, flush=True)  # noqa: T201 - seen with -s, and where a kill is not healed
-        if verdict.faults and len(starved) < len(_spares):
-            print("\n".join(verdict.faults), flush=True)  # noqa: T201 - so that nothing is passed over in silence
-            starved.append(verdict)
-        else:
-            yield verdict
-    for verdict in starved:
-        again = trial.one(replicas, _spares.pop(), verdict.kill, reference, changed=changed)
-        print(f"again, alone: {again}", flush=True)  # noqa: T201
-        yield replace(again, name=verdict.name)

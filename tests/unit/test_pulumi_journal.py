@@ -1,0 +1,72 @@
+"""What a run was making in AWS outlives the plugin that made it, until somebody knows how it ended."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from providers.intents import Intents
+from providers.pulumi.events import Log
+from providers.pulumi.journal import Journal
+
+VOLUME = "volume/prod/db/db-0/data"
+OBJECT = "kubernetes/prod/db/Service/prod/db"
+DIED = "error reading from server: EOF"
+REFUSED = "operation error EC2: CreateVolume, https response error StatusCode: 400, api error InvalidParameterValue: no"
+FULL = "operation error EC2: CreateVolume, https response error StatusCode: 503, api error RequestLimitExceeded: slower"
+
+
+def _urn(where: str) -> str:
+    return f"urn:pulumi:prod.db::reconciler::some:type:Thing::{where}"
+
+
+def _metadata(where: str, op: str = "create") -> dict[str, str]:
+    return {"urn": _urn(where), "op": op}
+
+
+@pytest.fixture
+def intents(tmp_path: Path) -> Intents:
+    return Intents(tmp_path / "making")
+
+
+@pytest.fixture
+def log(intents: Intents) -> Log:
+    return Log(lambda *_: None, Journal(intents))
+
+
+def _left(intents: Intents) -> set[str]:
+    return {str(id) for id in intents.pending("prod")}
+
+
+def test_a_create_is_written_down_before_and_struck_out_after(log: Log, intents: Intents) -> None:
+    log.take({"resourcePreEvent": {"metadata": _metadata(VOLUME)}})
+    assert _left(intents) == {VOLUME}
+    log.take({"resOutputsEvent": {"metadata": _metadata(VOLUME)}})
+    assert _left(intents) == set()
+
+
+@pytest.mark.parametrize(("words", "left"), [(DIED, {VOLUME}), (FULL, {VOLUME}), (REFUSED, set())])
+def test_a_failed_create_is_struck_out_only_where_aws_has_refused_it(words: str, left: set[str], log: Log, intents: Intents) -> None:
+    journal = Journal(intents)
+    log.take({"resourcePreEvent": {"metadata": _metadata(VOLUME)}})
+    log.take({"diagnosticEvent": {"severity": "error", "message": words, "urn": _urn(VOLUME)}})
+    log.take({"resOpFailedEvent": {"metadata": _metadata(VOLUME)}})
+    journal.ended(log.failed)
+    assert _left(intents) == left
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"resourcePreEvent": {"metadata": _metadata(VOLUME), "planning": True}},
+        {"resourcePreEvent": {"metadata": _metadata(VOLUME, "update")}},
+        {"resourcePreEvent": {"metadata": _metadata(VOLUME, "import")}},
+        {"resourcePreEvent": {"metadata": _metadata(OBJECT)}},
+        {"resourcePreEvent": {"metadata": {"urn": "urn:pulumi:prod.db::reconciler::pulumi:providers:aws::aws", "op": "create"}}},
+    ],
+    ids=["preview", "update", "import", "an object", "a provider"],
+)
+def test_only_what_is_really_made_in_aws_is_written_down(event: dict[str, object], log: Log, intents: Intents) -> None:
+    log.take(event)
+    assert _left(intents) == set()
