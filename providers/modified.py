@@ -9,8 +9,9 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from providers import marked
-from reconciler import budget, errors
-from reconciler.budget import Modification
+from reconciler import errors
+from reconciler.diff import budget
+from reconciler.diff.budget import Modification
 from reconciler.model.observation import Observation
 from reconciler.ports import Cloud, Payload
 from reconciler.resources import marks

@@ -7,7 +7,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TypeVar
 
 from providers.once import Once
-from reconciler import errors, marking
+from reconciler import errors
+from reconciler.diff import marking
 from reconciler.kinds import Kind, Sources
 from reconciler.model.environment import Environment
 from reconciler.model.observation import Observation, Observed, Scope, gather

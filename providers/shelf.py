@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pydantic
 
-from reconciler.shelves import NOTHING, Shelf
+from reconciler.specs.shelves import NOTHING, Shelf
 
 LARGEST = 256 << 20  # bytes; a larger file begins anew
 LASTS = 30 * 24 * 3600.0  # seconds after it was last written to that the file of another version is removed

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler import compare, fieldpath, writers
-from reconciler.fieldpath import ABSENT, Found
+from reconciler.fields import compare, fieldpath, writers
+from reconciler.fields.fieldpath import ABSENT, Found
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change

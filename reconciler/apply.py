@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from reconciler import budget, livefields, moved
+from reconciler.diff import budget
+from reconciler.fields import livefields
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import FOREIGN, Change
 from reconciler.model.desired import Desired
@@ -14,7 +15,7 @@ from reconciler.model.outcome import Blocked, Done, Outcome
 from reconciler.model.plan import Plan
 from reconciler.model.resource import Resource
 from reconciler.ports import StackRun
-from reconciler.resources import marks
+from reconciler.resources import marks, moved
 
 
 @dataclass(frozen=True, slots=True)

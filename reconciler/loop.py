@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import apply, baseline, errors, moved, past, pin, strangers
+from reconciler import apply, errors, past, pin
 from reconciler import plan as planning
-from reconciler.diff import Context, diff
+from reconciler.diff import Context, diff, strangers
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -16,6 +16,7 @@ from reconciler.model.outcome import Done, Failed, Outcome, Waiting
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
 from reconciler.ports import Progress
+from reconciler.resources import baseline, moved
 from reconciler.settle import observe, settle
 from reconciler.world import World
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reconciler import declare
 from reconciler.kinds import ServiceType
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
 from reconciler.model.service import Service
+from reconciler.resources import declare
 
 
 def pin(desired: Desired, observed: Observed, types: Mapping[str, ServiceType]) -> Desired:

@@ -7,8 +7,8 @@ import json
 from collections.abc import Iterable, Mapping
 from graphlib import CycleError, TopologicalSorter
 
-from reconciler import fieldpath
 from reconciler.errors import ReconcilerError, UnsafePlanError
+from reconciler.fields import fieldpath
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.environment import Guard

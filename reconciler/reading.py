@@ -22,7 +22,7 @@ def environments(repo: str, ref: str | None) -> tuple[str, ...]:
 def load(repo: str, ref: str | None, environment: str) -> Desired:
     """The desired state of *environment*; SpecError with every fault where none can be planned."""
     from providers import shelf  # noqa: PLC0415
-    from reconciler import load as loading  # noqa: PLC0415 - the parser is loaded by those who read specs
+    from reconciler.specs import load as loading  # noqa: PLC0415 - the parser is loaded by those who read specs
 
     here = local.read(environment)
     source = specs(repo, ref)

@@ -28,7 +28,8 @@ from typing import Any
 from ruamel.yaml import YAML
 
 from providers.memory.cluster import merge
-from reconciler import budget, errors
+from reconciler import errors
+from reconciler.diff import budget
 from reconciler.model.address import parse
 from reconciler.render import text
 from reconciler.resources import kubernetes, marks

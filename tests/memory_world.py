@@ -14,7 +14,7 @@ from providers.executor import Executor
 from providers.leftover import Sweeping
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
 from providers.observe import observe
-from reconciler import kinds, load, loop, past
+from reconciler import kinds, loop, past
 from reconciler.loop import Prepared
 from reconciler.members import act
 from reconciler.members.controller import Controller
@@ -29,6 +29,7 @@ from reconciler.model.outcome import Outcome
 from reconciler.model.report import Report
 from reconciler.ports import Progress
 from reconciler.resources import kubernetes, storage
+from reconciler.specs import load
 from reconciler.world import World
 
 TYPES = kinds.service_types()

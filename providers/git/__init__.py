@@ -12,10 +12,10 @@ from git.exc import GitError, InvalidGitRepositoryError, NoSuchPathError
 
 from providers.git import batch, cache, history, objects, worktree
 from reconciler.errors import ProviderError, UsageError
-from reconciler.load import FOLDER, RESERVED
 from reconciler.model import cloneurl
 from reconciler.model.document import LABEL
 from reconciler.model.origin import Revision
+from reconciler.specs.load import FOLDER, RESERVED
 
 SHALLOW = "the repository is a shallow clone (mend: git fetch --unshallow; actions/checkout: fetch-depth: 0)"
 _URL = re.compile(r"[a-z][a-z+]*://|[^/]+@[^/:]+:|[^/.][^/]*:(?!/)")

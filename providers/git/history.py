@@ -8,7 +8,7 @@ from contextlib import suppress
 import git
 
 from providers.git.objects import FAILURES, SUFFIXES, blob
-from reconciler import syntax
+from reconciler.specs import syntax
 
 _FAR_ENOUGH = 1000  # commits
 

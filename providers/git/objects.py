@@ -13,7 +13,7 @@ from git.objects.fun import tree_entries_from_data
 from providers.git import batch
 from reconciler.errors import ProviderError
 from reconciler.model.text import Texts, Unreadable
-from reconciler.syntax import MAX_BYTES
+from reconciler.specs.syntax import MAX_BYTES
 
 SUFFIXES = (".yaml", ".yml")
 LINK = Unreadable(b"is a symbolic link: put the file itself there")

@@ -15,7 +15,7 @@ import git
 from providers.git.objects import LINK, NAME, SUBMODULE, SUFFIXES, fetched
 from reconciler.errors import ProviderError
 from reconciler.model.text import Texts, Unreadable
-from reconciler.syntax import MAX_BYTES
+from reconciler.specs.syntax import MAX_BYTES
 
 _PLAIN, _EXECUTABLE, _LINK = b"100644", b"100755", b"120000"
 _CLOSED = re.compile(rb"^warning: could not open directory '(.*)/': (.*)$", re.MULTILINE)

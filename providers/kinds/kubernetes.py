@@ -12,7 +12,7 @@ from typing import Any
 
 from providers import manifest
 from providers.manifest.sharing import Pool
-from reconciler import managed
+from reconciler.fields import managed
 from reconciler.kinds import FieldPolicy, Kind, ListKey, Reading, Sources
 from reconciler.model import address
 from reconciler.model.address import SHARED, ResourceId

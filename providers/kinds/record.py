@@ -1,6 +1,6 @@
 """Records of the environment's zone: A, and CNAME since it would stand in an A's way. Route53 keeps no marks on them.
 
-Which of them are ours is told by what else is ours: see `reconciler.marking`.
+Which of them are ours is told by what else is ours: see `reconciler.diff.marking`.
 """
 
 from __future__ import annotations

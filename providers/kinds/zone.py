@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from providers import marked, zones
-from reconciler import baseline
 from reconciler.kinds import FieldPolicy, Kind, Reading, Sources
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
@@ -14,7 +13,7 @@ from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
 from reconciler.model.value import Fields, Value
 from reconciler.ports import Payload
-from reconciler.resources import marks
+from reconciler.resources import baseline, marks
 
 
 class _Zone:

@@ -14,7 +14,9 @@ from providers.memory.cloud import MemoryCloud
 from providers.memory.cluster import MemoryCluster
 from providers.memory.making import makers
 from providers.memory.stepping import GOES, Step
-from reconciler import compare, errors, removal
+from reconciler import errors
+from reconciler.diff import removal
+from reconciler.fields import compare
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change

@@ -7,9 +7,9 @@ import re
 from collections.abc import Mapping
 
 from reconciler.errors import UsageError
-from reconciler.load import FOLDER, RESERVED
 from reconciler.model.document import LABEL
 from reconciler.model.origin import Revision
+from reconciler.specs.load import FOLDER, RESERVED
 
 
 class MemorySpecs:

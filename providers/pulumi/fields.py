@@ -7,7 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from reconciler import fieldpath, plan
+from reconciler import plan
+from reconciler.fields import fieldpath
 from reconciler.model.change import FieldChange
 from reconciler.model.value import Item
 

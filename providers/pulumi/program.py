@@ -14,7 +14,7 @@ import pulumi
 from pulumi.runtime import resource as registration
 from pulumi.runtime.proto import source_pb2
 
-from reconciler import removal
+from reconciler.diff import removal
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.resource import Resource

@@ -114,7 +114,7 @@ def catalog(options: Common) -> None:
 @common()
 def schema(options: Common, out: Path | None) -> None:  # noqa: ARG001
     """Print the JSON Schemas of the documents, or write them into a folder for an editor."""
-    from reconciler import schema as schemas  # noqa: PLC0415
+    from reconciler.specs import schema as schemas  # noqa: PLC0415
 
     documents = schemas.schemas()
     if out is None:

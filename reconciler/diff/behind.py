@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from reconciler import compare
+from reconciler.fields import compare
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 

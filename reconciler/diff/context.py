@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reconciler import moved
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.resources import moved
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
 Order = Callable[[tuple[str, ...]], tuple[str, ...]]

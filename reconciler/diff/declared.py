@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from reconciler import compare, livefields, strangers
-from reconciler.diff import former, impact, judge, left
+from reconciler.diff import former, impact, judge, left, strangers
 from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
+from reconciler.fields import compare, livefields
 from reconciler.model.address import ResourceId
 from reconciler.model.change import FOREIGN, Change, FieldChange
 from reconciler.model.observation import Observation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler import compare
 from reconciler.diff.context import Order
+from reconciler.fields import compare
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.observation import Observation

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from reconciler import compare
 from reconciler.diff.context import Scene
+from reconciler.fields import compare
 from reconciler.kinds import Effect
 from reconciler.model.change import Action, FieldChange
 from reconciler.model.observation import Observation

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler import compare, fieldpath
 from reconciler.diff.context import Scene
-from reconciler.fieldpath import ABSENT
+from reconciler.fields import compare, fieldpath
+from reconciler.fields.fieldpath import ABSENT
 from reconciler.model.change import Left
 from reconciler.model.observation import Observation
 from reconciler.model.resource import Resource

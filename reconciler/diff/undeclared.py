@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from reconciler import removal
-from reconciler.diff import former, impact
+from reconciler.diff import former, impact, removal
 from reconciler.diff.context import Context, Scene
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change, FieldChange

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler import declare
 from reconciler.kinds import ServiceType
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.environment import Environment
 from reconciler.model.service import Service
-from reconciler.resources import cloud, storage
+from reconciler.resources import cloud, declare, storage
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler import managed
+from reconciler.fields import managed
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.environment import Environment
 from reconciler.model.origin import Origin

@@ -25,8 +25,8 @@ from providers.kubernetes import Kubernetes
 from providers.kubernetes.transport import Target
 from providers.manifest import meaning, schema
 from reconciler import kinds
-from reconciler.compare import ORDER, steps_to
 from reconciler.diff import Context, diff
+from reconciler.fields.compare import ORDER, steps_to
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment

@@ -13,8 +13,8 @@ import pytest
 
 from providers.git import GitSpecs
 from reconciler.errors import ProviderError, UsageError
-from reconciler.load import load
 from reconciler.model.text import Unreadable
+from reconciler.specs.load import load
 from tests.contract.test_specs import bare, commit, run, write
 from tests.unit.specs import ENVIRONMENT, TYPES, service
 

@@ -10,13 +10,14 @@ import pulumi
 import pytest
 
 from lab.layout import Layout
-from reconciler import baseline, kinds
+from reconciler import kinds
 from reconciler.model.address import ResourceId, parse
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
 from reconciler.model.observation import gather
 from reconciler.model.origin import Revision
 from reconciler.model.resource import Resource
+from reconciler.resources import baseline
 from tests.integration.plugin_stack import Declare, EngineFailed, Stack, client, new_stack, nothing
 
 pytestmark = [pytest.mark.integration, pytest.mark.filterwarnings("ignore")]  # the SDK warns of itself

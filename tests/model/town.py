@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
-from reconciler import load
 from reconciler.model.desired import Desired
 from reconciler.model.origin import Revision
+from reconciler.specs import load
 from tests.memory_world import SUBNETS, TYPES, ZONES
 
 DNS = "db.internal"

@@ -35,7 +35,7 @@ class Mutation:
 MUTATIONS = (
     Mutation(
         "3.1.2",
-        "reconciler/load.py",
+        "reconciler/specs/load.py",
         "faults += reading.faults\n",
         "faults += reading.faults[:1]\n",
         "tests/unit/test_load.py::test_a_fault_has_its_place_and_says_what_to_do[wrong types say which]",
@@ -112,7 +112,7 @@ MUTATIONS = (
     ),
     Mutation(
         "3.7.2",
-        "reconciler/removal.py",
+        "reconciler/diff/removal.py",
         'kept = id.kind in {"volume", "zone"}',
         'kept = id.kind in {"zone"}',
         "tests/unit/test_cases.py::test_a_case_has_the_plan_that_it_says[volume/removed-service-keeps-volumes]",

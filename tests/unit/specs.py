@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from reconciler.kinds import Check, MemberPlan, ServiceType
-from reconciler.load import load
 from reconciler.model.desired import Desired
 from reconciler.model.document import Part, Whole
 from reconciler.model.environment import Environment
@@ -15,6 +14,7 @@ from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.resources import cloud
+from reconciler.specs.load import load
 
 REVISION = Revision("1c9e0d2" + "0" * 33, "t" * 40, "lab")
 ENVIRONMENT = "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: lab}\nspec:\n  zones: [us-east-1a, us-east-1b]\n"

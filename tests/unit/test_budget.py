@@ -11,8 +11,9 @@ import pytest
 from providers import modified
 from providers.pulumi.events import Operation
 from providers.pulumi.gate import Gate
-from reconciler import budget, errors
-from reconciler.budget import Modification
+from reconciler import errors
+from reconciler.diff import budget
+from reconciler.diff.budget import Modification
 from reconciler.model.address import parse
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.observation import Observation

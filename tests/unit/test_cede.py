@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from reconciler import cede
-from reconciler.load import load
 from reconciler.model.origin import Revision
 from reconciler.model.resource import Ceded
 from reconciler.model.value import Item
+from reconciler.resources import cede
+from reconciler.specs.load import load
 from tests.memory_world import ENVIRONMENT, TYPES, desired
 
 SERVICE = """\

@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from reconciler import compare, kinds
+from reconciler import kinds
 from reconciler.diff import Context, diff
+from reconciler.fields import compare
 from reconciler.model.address import ResourceId
 from reconciler.model.change import FOREIGN
 from reconciler.model.desired import Desired

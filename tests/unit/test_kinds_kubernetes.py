@@ -8,7 +8,7 @@ import pytest
 from providers.manifest.sharing import Pool
 from reconciler import kinds
 from reconciler.diff import Context, diff
-from reconciler.managed import owned
+from reconciler.fields.managed import owned
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment

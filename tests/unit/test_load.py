@@ -10,11 +10,11 @@ from hypothesis import strategies as st
 from reconciler import kinds
 from reconciler.errors import SpecError
 from reconciler.kinds import ServiceType
-from reconciler.load import load
 from reconciler.model.address import ResourceId, parse
 from reconciler.model.origin import Origin
 from reconciler.model.resource import Resource
 from reconciler.model.text import Unreadable
+from reconciler.specs.load import load
 from tests.unit.specs import ENVIRONMENT, REVISION, TYPES, document, loaded, service
 
 

@@ -8,7 +8,8 @@ import pytest
 
 from providers.memory import MemoryCloud, MemoryCluster
 from providers.observe import observe
-from reconciler import errors, kinds, marking
+from reconciler import errors, kinds
+from reconciler.diff import marking
 from reconciler.model.address import ResourceId, parse
 from reconciler.model.environment import Environment
 from reconciler.model.observation import Observation, Observed, Scope

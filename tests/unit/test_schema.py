@@ -7,8 +7,8 @@ import jsonschema
 import pytest
 from referencing import Registry, Resource
 
-from reconciler import syntax
-from reconciler.schema import schemas
+from reconciler.specs import syntax
+from reconciler.specs.schema import schemas
 from tests.unit.specs import ENVIRONMENT, document, service
 
 FOLDER = Path(__file__).parents[2] / "specs" / "schema"

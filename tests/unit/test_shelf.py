@@ -15,12 +15,12 @@ import pytest
 
 from providers import shelf as shelves
 from providers.shelf import FileShelf
-from reconciler import documents
 from reconciler.errors import SpecError
-from reconciler.load import load
 from reconciler.model.desired import Desired
 from reconciler.model.text import Texts
-from reconciler.shelves import NOTHING
+from reconciler.specs import documents
+from reconciler.specs.load import load
+from reconciler.specs.shelves import NOTHING
 from tests.unit.specs import ENVIRONMENT, REVISION, TYPES, document, service
 
 VOLUMES = "volumes: {data: {size: 1Gi}}\nowner: me"

@@ -11,13 +11,14 @@ from typing import Any
 
 import pytest
 
-from reconciler import errors, kinds, load
+from reconciler import errors, kinds
 from reconciler.model.environment import Environment
 from reconciler.model.origin import Revision
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.model.value import Ref
 from reconciler.resources import shared
+from reconciler.specs import load
 
 TYPES = kinds.service_types()
 ZONES = ("us-east-1a", "us-east-1b", "us-east-1c")

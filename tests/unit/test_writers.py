@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from reconciler import writers
+from reconciler.fields import writers
 from reconciler.model.value import Item, Path
 
 OURS = "pulumi-kubernetes-12345678"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from reconciler import syntax
+from reconciler.specs import syntax
 
 MEANING = {
     # strings, though booleans, numbers or dates under YAML 1.1

@@ -8,12 +8,11 @@ import pytest
 
 from providers import marked, zones
 from providers.memory import MemoryCloud
-from reconciler import baseline
 from reconciler.members import read
 from reconciler.model.address import parse
 from reconciler.model.environment import Environment
+from reconciler.resources import baseline, marks
 from reconciler.resources import cloud as declared
-from reconciler.resources import marks
 from tests.memory_world import MemoryWorld, desired
 
 KV = """\

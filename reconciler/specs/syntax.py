@@ -9,7 +9,7 @@ from ruamel.yaml import YAML, events
 from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]  # without __all__, but the only way to the C parser's events
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
-from reconciler.tree import Composer, Flaw, Node
+from reconciler.specs.tree import Composer, Flaw, Node
 
 MAX_BYTES = 1 << 20
 MAX_EXACT = 1 << 16  # what is larger is read by libyaml only

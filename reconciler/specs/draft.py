@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.model.origin import Fault, Origin
-from reconciler.place import Place
+from reconciler.specs.place import Place
 
 Body = Callable[[], Mapping[str, Any]]
 

@@ -7,13 +7,13 @@ import json
 from collections.abc import Collection, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
-from reconciler import documents
-from reconciler.draft import Draft, Outline
+from reconciler.specs import documents
+from reconciler.specs.draft import Draft, Outline
 
 if TYPE_CHECKING:
-    from reconciler.documents import Reading
     from reconciler.model.environment import Environment
     from reconciler.model.text import Texts
+    from reconciler.specs.documents import Reading
 
 
 class Shelf(Protocol):

@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from reconciler import syntax, tree
 from reconciler.model.origin import Origin
+from reconciler.specs import syntax, tree
 
 Step = str | int
 Spots = Mapping[str, tuple[int, int]]

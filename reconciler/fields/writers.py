@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler import managed
+from reconciler.fields import managed
 from reconciler.model.value import Item, Path
 
 _AUTOSCALER = ("kube-controller-manager", "scale")  # nothing else of the controller manager scales from outside

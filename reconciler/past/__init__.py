@@ -6,9 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
-from reconciler import drift, flapping
 from reconciler.diff import protect
-from reconciler.drift import Past
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -18,6 +16,8 @@ from reconciler.model.plan import Plan
 from reconciler.model.report import Report
 from reconciler.model.resource import Resource
 from reconciler.model.value import Fields, Value
+from reconciler.past import drift, flapping
+from reconciler.past.drift import Past
 from reconciler.ports import Payload, Recorded
 from reconciler.world import World
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from reconciler.model.origin import Fault
 
 if TYPE_CHECKING:
-    from reconciler.place import Place
+    from reconciler.specs.place import Place
 
 Fine = Callable[[Any], bool]
 

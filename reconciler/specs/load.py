@@ -5,23 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from reconciler import documents, holding, membership, moved, reference, shelves
 from reconciler.errors import SpecError
-from reconciler.inventory import Inventory
 from reconciler.model import cloneurl
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
 from reconciler.model.later import LaterSequence
 from reconciler.model.origin import Fault, Origin
 from reconciler.model.text import Texts, Unreadable
-from reconciler.reference import Commons
+from reconciler.specs import documents, holding, membership, moving, reference, shelves
+from reconciler.specs.inventory import Inventory
+from reconciler.specs.reference import Commons
 
 if TYPE_CHECKING:
-    from reconciler.draft import Draft
     from reconciler.kinds import ServiceType
     from reconciler.model.configuration import Configuration
     from reconciler.model.origin import Revision
     from reconciler.model.service import Service
+    from reconciler.specs.draft import Draft
 
 FOLDER = "specs"
 RESERVED = "schema"
@@ -51,7 +51,7 @@ def load(
     if outlines:
         outlines.recall(commons.sound("Service"))
     faults += reference.faults(commons)
-    faults += moved.faults(commons.of("Service"))
+    faults += moving.faults(commons.of("Service"))
     faults += membership.faults(commons, environment, types)
     faults += _rooted(commons, base_url)
     found = _inventory(commons, environment, types, faults) if environment else None

@@ -6,17 +6,18 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from reconciler import cede, fieldpath
-from reconciler.cede import Rule
-from reconciler.explain import nearest
+from reconciler.fields import fieldpath
 from reconciler.model.origin import Fault
 from reconciler.model.value import Path, Value, spell
+from reconciler.resources import cede
+from reconciler.resources.cede import Rule
+from reconciler.specs.explain import nearest
 
 if TYPE_CHECKING:
-    from reconciler.draft import Draft
     from reconciler.kinds import ServiceType
     from reconciler.model.environment import Environment
     from reconciler.model.resource import Resource
+    from reconciler.specs.draft import Draft
 
 
 def faults(draft: Draft, environment: Environment, type_: ServiceType) -> Iterator[Fault]:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from reconciler import fieldpath
-from reconciler.fieldpath import ABSENT, Found
+from reconciler.fields import fieldpath
+from reconciler.fields.fieldpath import ABSENT, Found
 from reconciler.model.change import Change
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource

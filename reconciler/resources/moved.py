@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,7 @@ from reconciler.model.value import Ref
 from reconciler.resources import marks
 
 if TYPE_CHECKING:
-    from reconciler.draft import Draft
     from reconciler.model.desired import Desired
-    from reconciler.model.origin import Fault
     from reconciler.model.resource import Resource
     from reconciler.model.service import Service
 
@@ -24,27 +22,6 @@ def base(service: Service) -> Service:
     if not service.moved_from:
         return service
     return service.model_copy(update={"name": service.moved_from.name}).placed(service.locate)
-
-
-def faults(drafts: Iterable[Draft]) -> Iterator[Fault]:
-    """A fault for each service that cannot have been moved from where it says."""
-    drafts = tuple(drafts)
-    named = {draft.name: draft for draft in drafts}
-    takers: dict[str, Draft] = {}
-    for draft in drafts:
-        if not draft.moved:
-            continue
-        where, source = ("spec", "movedFrom", "name"), draft.moved
-        taker, still = takers.setdefault(source, draft), named.get(source)
-        if source == draft.name:
-            yield draft.fault(
-                f"movedFrom names {source}, which is its own name", "name the service that it was before, or leave it out", *where
-            )
-        elif still:
-            told = f"movedFrom names {source}, which is still declared ({still.origin})"
-            yield draft.clash(still, told, f"remove {source} in the same commit", *where)
-        elif taker is not draft:
-            yield draft.clash(taker, f"{taker.name} moves from it too ({taker.origin})", "let one of them go", *where)
 
 
 def renamed(resource: Resource, service: Service) -> Resource:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from reconciler import circle
-from reconciler.documents import KINDS
-from reconciler.draft import Draft
-from reconciler.explain import nearest
 from reconciler.model.hostlist import LIMIT, HostRange
+from reconciler.specs import circle
+from reconciler.specs.documents import KINDS
+from reconciler.specs.draft import Draft
+from reconciler.specs.explain import nearest
 
 if TYPE_CHECKING:
     from reconciler.model.origin import Fault, Origin
-    from reconciler.place import Step
+    from reconciler.specs.place import Step
 
 
 _REFERENCES: Mapping[str, tuple[tuple[tuple[str, ...], ...], str]] = {  # kind → where it names others ("*": each item), and their kind

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeGuard
 
-from reconciler import owned
+from reconciler.fields import owned
 from reconciler.kinds import FieldPolicy, Kind, ListKey
 from reconciler.model.change import FieldChange
 from reconciler.model.observation import Observation, Observed

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from reconciler import declare, holding
-from reconciler.draft import Draft, Outline
 from reconciler.model.later import LaterMapping
 from reconciler.model.origin import Fault
-from reconciler.resources import shared
+from reconciler.resources import declare, shared
+from reconciler.specs import holding
+from reconciler.specs.draft import Draft, Outline
 
 if TYPE_CHECKING:
     from reconciler.kinds import ServiceType

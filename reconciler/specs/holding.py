@@ -6,13 +6,13 @@ from bisect import bisect_right, insort
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from reconciler.draft import Draft
 from reconciler.model.origin import Fault, Origin
+from reconciler.specs.draft import Draft
 
 if TYPE_CHECKING:
     from reconciler.model.component import Components
     from reconciler.model.configuration import Configuration, Source
-    from reconciler.reference import Commons
+    from reconciler.specs.reference import Commons
 
 Blame: TypeAlias = Mapping[Origin, Fault]  # by where a document begins: its first fault
 ComponentSide: TypeAlias = "tuple[dict[str, Configuration], dict[str, Source], tuple[Components, ...]]"

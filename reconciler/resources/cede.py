@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from reconciler import fieldpath
+from reconciler.fields import fieldpath
 from reconciler.model.resource import Ceded, Resource
 from reconciler.model.value import Path, Value, spell
 

@@ -8,12 +8,13 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from reconciler import kinds, notyet
-from reconciler.documents import KINDS
+from reconciler import kinds
 from reconciler.kinds import ServiceType
 from reconciler.model.document import API_VERSION, Metadata
 from reconciler.model.duration import Duration
 from reconciler.model.quantity import Quantity
+from reconciler.specs import notyet
+from reconciler.specs.documents import KINDS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]

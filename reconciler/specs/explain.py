@@ -14,7 +14,7 @@ from reconciler.model.origin import Fault
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
 
-    from reconciler.place import Place, Step
+    from reconciler.specs.place import Place, Step
 
 _WANTED = {
     "int_type": "a whole number",

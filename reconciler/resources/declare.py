@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from reconciler import cede, moved
-from reconciler.resources import marks
+from reconciler.resources import cede, marks, moved
 
 if TYPE_CHECKING:
     from reconciler.kinds import MemberPlan, ServiceType

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from reconciler.scalar import Scalar, meaning
+from reconciler.specs.scalar import Scalar, meaning
 
 MAX_DEPTH = 100
 MAX_ALIASED = 100_000  # nodes that a file's aliases may stand for

@@ -8,7 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from reconciler import plan, writers
+from reconciler import plan
+from reconciler.fields import writers
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change, FieldChange
 from reconciler.model.plan import Conflict

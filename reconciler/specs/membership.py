@@ -6,12 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from reconciler import ceding
-from reconciler.documents import validate
-from reconciler.draft import Draft
-from reconciler.explain import explain, nearest
 from reconciler.model.origin import Fault
 from reconciler.model.podtemplate import PodTemplate
+from reconciler.specs import ceding
+from reconciler.specs.documents import validate
+from reconciler.specs.draft import Draft
+from reconciler.specs.explain import explain, nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from reconciler.kinds import ServiceType
     from reconciler.model.environment import Environment
     from reconciler.model.service import Service
-    from reconciler.reference import Commons
+    from reconciler.specs.reference import Commons
 
 LONGEST_SET = 52  # a StatefulSet's name and an 11-character hash make a label: https://github.com/kubernetes/kubernetes/issues/64023
 LONGEST_LABEL = 63

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from reconciler import compare, plan
+from reconciler import plan
+from reconciler.fields import compare
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change, FieldChange

@@ -11,16 +11,16 @@ from typing import Any, Literal, NamedTuple
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from reconciler import notyet, place, syntax
-from reconciler.draft import Draft
-from reconciler.explain import explain
 from reconciler.model.component import Components, ComponentsSpec
 from reconciler.model.configuration import Configuration, ConfigurationSpec, Source, SourceSpec
 from reconciler.model.document import Metadata, Named, Part
 from reconciler.model.environment import Environment, EnvironmentSpec
 from reconciler.model.origin import Fault, Origin
 from reconciler.model.service import Service, ServiceSpec
-from reconciler.place import Place, Spots
+from reconciler.specs import notyet, place, syntax
+from reconciler.specs.draft import Draft
+from reconciler.specs.explain import explain
+from reconciler.specs.place import Place, Spots
 
 KINDS: dict[str, tuple[type[Part], type[Named]]] = {
     "Environment": (EnvironmentSpec, Environment),
