@@ -7,7 +7,7 @@ import signal
 import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +30,7 @@ from reconciler.world import World
 if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
     from providers.checkpoints import Checkpoints
     from providers.git import GitSpecs
+    from reconciler.members.listing import Row
 
 
 environments, load = reading.environments, reading.load  # who makes a World reads specs as well
@@ -86,12 +87,12 @@ class Home(Outside):
             for number, handler in before.items():
                 signal.signal(number, handler)
 
-    def member_rows(self, desired: Desired) -> list[dict[str, Any]]:
+    def member_rows(self, desired: Desired) -> tuple[Row, ...]:
         """The rows of `reconcile members`, read with the plan's credentials."""
         from reconciler.members import listing  # noqa: PLC0415
 
         members = declared(desired.services, desired.environment, self.types)
-        return [asdict(row) for row in listing.rows(members, self._looking().look(members), self.clock.now())]
+        return listing.rows(members, self._looking().look(members), self.clock.now())
 
     def _world(self, specs: GitSpecs) -> World:
         from providers import observe, together  # noqa: PLC0415

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 from reconciler import loop
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.outcome import Done, Waiting, spell
 from reconciler.model.plan import ComponentsSummary, Plan
+from reconciler.render.shapes import ServiceStanding as Row
+from reconciler.render.shapes import Volume, VolumeState
 from reconciler.world import World
 
 
-def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[dict[str, Any]]:
-    """A row a service, and one for the components: synced, ready, configured, the reason, the revision, since when (epoch seconds)."""
+def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[tuple[Row, float]]:
+    """A row a service, and since when it counts: the last apply, in seconds since the epoch; 0 where there was none."""
     prepared = loop.prepare(world, desired)
     last = next(iter(world.history.entries(desired.environment.name, 1)), None) or {}
     ready = world.standing(prepared.desired)
@@ -24,24 +25,24 @@ def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[d
             continue
         outcome = ready.get(service.name, Waiting("its members are known"))
         unsynced = _unsynced(prepared.plan, service.name)
-        yield {
+        row: Row = {
             "service": service.name,
             "synced": "OutOfSync" if unsynced else "Synced",
             "ready": "Ready" if isinstance(outcome, Done) else "NotReady",
             "configured": configured,
             "reason": unsynced or spell(outcome),
-            "since": last.get("time", 0.0),
             "revision": str(last.get("commit", ""))[:7],
         }
+        yield row, last.get("time", 0.0)
     yield from _held(desired, only)
 
 
-def _held(desired: Desired, only: frozenset[str]) -> Iterator[dict[str, Any]]:
+def _held(desired: Desired, only: frozenset[str]) -> Iterator[tuple[Row, float]]:
     """A row for each service whose document is invalid: it is left as it is, and who its members are is not known."""
     for name in sorted(desired.held.keys() - {service.name for service in desired.services}):
         if not only or name in only:
-            row = {"service": name, "synced": "OutOfSync", "ready": "-", "configured": "-"}
-            yield {**row, "reason": f"on hold: {desired.held[name]}", "since": 0.0, "revision": ""}
+            why = f"on hold: {desired.held[name]}"
+            yield {"service": name, "synced": "OutOfSync", "ready": "-", "configured": "-", "reason": why, "revision": ""}, 0.0
 
 
 def _unsynced(plan: Plan, service: str) -> str:
@@ -56,7 +57,7 @@ def _configured(summaries: tuple[ComponentsSummary, ...]) -> str:
     return "Configured" if total == done else f"{done}/{total}"
 
 
-def volumes(observed: Observed, desired: Desired) -> Iterator[Mapping[str, Any]]:
+def volumes(observed: Observed, desired: Desired) -> Iterator[Volume]:
     """Every live volume of ours: bound where it is declared, retained where its removal kept it, else orphaned."""
     for id, found in sorted(observed.live.items()):
         if id.kind == "volume":
@@ -73,7 +74,7 @@ def volumes(observed: Observed, desired: Desired) -> Iterator[Mapping[str, Any]]
                 }
 
 
-def _state(live: Observation, *, declared: bool) -> str:
+def _state(live: Observation, *, declared: bool) -> VolumeState:
     if live.retained:
         return "retained"
     return "bound" if declared else "orphaned"

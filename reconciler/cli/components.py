@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Iterator
-from typing import Any
 
 import click
 
@@ -15,6 +14,7 @@ from reconciler.cli.options import Common, common
 from reconciler.components import status
 from reconciler.model.componentstate import ComponentState
 from reconciler.model.session import Session
+from reconciler.render import shapes
 
 _FOLLOWS_EVERY = 1.0
 _COUNTS = ("configuration", "total", "configured", "pending", "failed", "layers")
@@ -47,7 +47,7 @@ def show_component(options: Common, id: str) -> None:
     found = next((one for environment in options.environments() for one in _states(environment, options) if one.id == id), None)
     if found is None:
         raise errors.UsageError(f"no component {id} is known", hint="`reconcile components list` names them; `apply` hands them over")
-    rows = [
+    rows: list[shapes.LayerState] = [
         {"playbook": entry.playbook, "commit": entry.commit[:7], "status": entry.status, "session": entry.session, "message": entry.message}
         for entry in found.state
     ]
@@ -142,12 +142,12 @@ def _named(options: Common, name: str) -> Session:
     raise errors.UsageError(f"no session {name} is known", hint="`reconcile sessions list` names them")
 
 
-def _component(one: ComponentState) -> dict[str, Any]:
+def _component(one: ComponentState) -> shapes.Component:
     word = status.configuration_status(one)
     return {"id": one.id, "configuration": one.configuration, "status": word, "error_count": one.error_count, "enabled": one.enabled}
 
 
-def _session(one: Session) -> dict[str, Any]:
+def _session(one: Session) -> shapes.Session:
     return {
         "name": one.name,
         "configuration": one.configuration,
@@ -155,6 +155,6 @@ def _session(one: Session) -> dict[str, Any]:
         "succeeded": one.succeeded,
         "components": len(one.members),
         "layers": list(one.layers),
-        "created": one.created,
-        "completed": one.completed,
+        "created": one.created.isoformat(timespec="seconds"),
+        "completed": one.completed.isoformat(timespec="seconds") if one.completed else None,
     }

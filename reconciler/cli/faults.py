@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 import click
 
 from reconciler.model.desired import Desired
 from reconciler.model.origin import Fault
-from reconciler.render import document, markdown
+from reconciler.render import document, markdown, shapes
 
 
 def tell(desired: Desired) -> None:
@@ -22,9 +21,9 @@ def tell(desired: Desired) -> None:
         click.echo(f"warning: nothing is removed: {desired.lost}", err=True)
 
 
-def diagnostics(faults: Iterable[Fault], lost: str = "") -> list[dict[str, Any]]:
+def diagnostics(faults: Iterable[Fault], lost: str = "") -> list[shapes.Diagnostic]:
     """As the JSON of a plan has them; *lost* is why nothing is removed though no document is at fault."""
-    found: list[dict[str, Any]] = [
+    found: list[shapes.Diagnostic] = [
         {
             "severity": "error",
             "summary": fault.message,
@@ -40,7 +39,7 @@ def diagnostics(faults: Iterable[Fault], lost: str = "") -> list[dict[str, Any]]
     return found
 
 
-def unplannable(environment: str, faults: Iterable[Fault]) -> dict[str, Any]:
+def unplannable(environment: str, faults: Iterable[Fault]) -> shapes.Plan:
     """What stands for the plan of an environment whose own document is at fault."""
     return {"format_version": document.FORMAT_VERSION, "environment": environment, "errored": True, "diagnostics": diagnostics(faults)}
 

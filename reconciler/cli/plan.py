@@ -59,9 +59,11 @@ def plan(options: Common, services: tuple[str, ...], engine: bool, out: Path | N
 def show(made: Plan, home: Home, form: str, desired: Desired, views: tuple[StackView, ...] | None = None) -> None:
     """Print *made*, with the faults of *desired* where they belong to it, and the engine's *views* where they were asked for."""
     if form == "json":
-        told = {"errored": bool(desired.faults), "diagnostics": faults.diagnostics(desired.faults, desired.lost)}
-        seen = {} if views is None else {"engine": beside.document(views)}
-        click.echo(json.dumps(document.render(made, home.kinds) | told | seen, indent=1, default=str))
+        told = document.render(made, home.kinds)
+        told["errored"], told["diagnostics"] = bool(desired.faults), faults.diagnostics(desired.faults, desired.lost)
+        if views is not None:
+            told["engine"] = beside.document(views)
+        click.echo(json.dumps(told, indent=1, default=str))
     elif form == "markdown":
         click.echo(faults.fits(markdown.render(made) + ("" if views is None else beside.markdown(views)), desired.faults), nl=False)
     else:

@@ -7,13 +7,17 @@ import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from reconciler import bootstrap, kinds, standing
 from reconciler.cli import table
 from reconciler.cli.options import Common, common
+from reconciler.render import shapes
+
+if TYPE_CHECKING:
+    from reconciler.members.listing import Row
 
 _REFRESH = 2.0  # seconds between two looks of --watch
 
@@ -34,11 +38,10 @@ def status(options: Common, services: tuple[str, ...], watch: bool) -> None:
         time.sleep(_REFRESH)
 
 
-def _standings(environment: str, options: Common, only: frozenset[str]) -> Iterator[dict[str, Any]]:
+def _standings(environment: str, options: Common, only: frozenset[str]) -> Iterator[shapes.Service]:
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, options.ref)
-        for row in standing.services(world, desired, only):
-            since = row.pop("since")
+        for row, since in standing.services(world, desired, only):
             yield {**row, "age": table.age(home.clock.now() - since) if since else ""}
 
 
@@ -47,17 +50,28 @@ def _standings(environment: str, options: Common, only: frozenset[str]) -> Itera
 @common()
 def members(options: Common, services: tuple[str, ...]) -> None:
     """List the members of services: where each runs, its name and address, and why it is not ready."""
-    rows = []
+    rows: list[shapes.Member] = []
     for environment in options.environments():
         with bootstrap.home(environment) as home:
             desired = home.world(options.repo, options.ref)[1]
-            rows += [{**row, "age": _age(row["age"])} for row in home.member_rows(desired) if not services or row["service"] in services]
+            rows += [_member(row) for row in home.member_rows(desired) if not services or row.service in services]
     columns = ("member", "zone", "node", "address", "record", "phase", "ready", "reason", "age")
     table.show(rows, columns, options.form, "no members")
 
 
-def _age(seconds: float | None) -> str:
-    return "" if seconds is None else table.age(seconds)
+def _member(row: Row) -> shapes.Member:
+    return {
+        "service": row.service,
+        "member": row.member,
+        "zone": row.zone,
+        "node": row.node,
+        "address": row.address,
+        "record": row.record,
+        "phase": row.phase,
+        "ready": row.ready,
+        "reason": row.reason,
+        "age": "" if row.age is None else table.age(row.age),
+    }
 
 
 @click.command()
@@ -68,7 +82,7 @@ def volumes(options: Common) -> None:
     table.show(rows, ("id", "service", "member", "name", "size", "zone", "state"), options.form, "no volumes")
 
 
-def _volumes(environment: str, options: Common) -> list[Mapping[str, Any]]:
+def _volumes(environment: str, options: Common) -> list[shapes.Volume]:
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, options.ref)
         return list(standing.volumes(world.observe(), desired))
@@ -80,20 +94,24 @@ def _volumes(environment: str, options: Common) -> list[Mapping[str, Any]]:
 def history(options: Common, limit: int) -> None:
     """List what was applied, newest first."""
     rows = [row for environment in options.environments() for row in _history(environment, options, limit)]
-    table.show(rows, ("time", "environment", "action", "revision", "summary", "result"), options.form, "nothing was applied yet")
+    shown = rows if options.form == "json" else [{**row, "summary": _counts(row["summary"])} for row in rows]
+    table.show(shown, ("time", "environment", "action", "revision", "summary", "result"), options.form, "nothing was applied yet")
 
 
-def _history(environment: str, options: Common, limit: int) -> Iterator[dict[str, Any]]:
+def _counts(summary: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {word}" for word, count in summary.items() if word != "keep")
+
+
+def _history(environment: str, options: Common, limit: int) -> Iterator[shapes.Applied]:
     with bootstrap.home(environment) as home:
         world = home.world(options.repo, options.ref)[0]
         for entry in world.history.entries(environment, limit):
-            told = ", ".join(f"{count} {word}" for word, count in entry["summary"].items() if word != "keep")
             yield {
                 "time": datetime.fromtimestamp(entry["time"], UTC).isoformat(timespec="seconds"),
                 "environment": environment,
                 "action": entry["action"],
                 "revision": entry["commit"][:7],
-                "summary": entry["summary"] if options.form == "json" else told,
+                "summary": entry["summary"],
                 "result": entry["result"],
             }
 
@@ -102,7 +120,7 @@ def _history(environment: str, options: Common, limit: int) -> Iterator[dict[str
 @common()
 def catalog(options: Common) -> None:
     """List service types, their level (full or rendered) and their versions."""
-    rows = [
+    rows: list[shapes.ServiceType] = [
         {"type": kind.name, "level": kind.level, "version": kind.default_version, "versions": list(kind.versions)}
         for kind in kinds.service_types().values()
     ]
@@ -113,13 +131,14 @@ def catalog(options: Common) -> None:
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), help="Write a file a schema into this folder.")
 @common()
 def schema(options: Common, out: Path | None) -> None:  # noqa: ARG001
-    """Print the JSON Schemas of the documents, or write them into a folder for an editor."""
-    from reconciler.specs import schema as schemas  # noqa: PLC0415
+    """Print the JSON Schemas of the documents, or write them into a folder for an editor; below `out` those of what commands print."""
+    from reconciler.render import schema as printed  # noqa: PLC0415
+    from reconciler.specs import schema as written  # noqa: PLC0415
 
-    documents = schemas.schemas()
+    documents = {**written.schemas(), **{f"out/{name}": one for name, one in printed.schemas().items()}}
     if out is None:
         click.echo(json.dumps(documents, indent=1))
         return
-    out.mkdir(parents=True, exist_ok=True)
+    (out / "out").mkdir(parents=True, exist_ok=True)
     for name, document in documents.items():
         (out / name).write_text(json.dumps(document, indent=1) + "\n")

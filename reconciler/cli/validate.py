@@ -10,6 +10,7 @@ from reconciler import errors, reading
 from reconciler.cli import ending
 from reconciler.cli.options import Common, common
 from reconciler.model.origin import Fault
+from reconciler.render import shapes
 
 
 @click.command()
@@ -35,6 +36,6 @@ def validate(options: Common, paths: tuple[str, ...]) -> int:
     return ending.FAILED if faults else 0
 
 
-def _document(fault: Fault) -> dict[str, object]:
+def _document(fault: Fault) -> shapes.Fault:
     origin = fault.origin
     return {"path": origin.path, "line": origin.line, "column": origin.column, "message": fault.message, "hint": fault.hint}

@@ -9,13 +9,13 @@ from typing import Any
 from reconciler import account
 from reconciler import plan as planning
 from reconciler.account import Case, Row
-from reconciler.render import text
+from reconciler.render import shapes, text
 
 _COLUMNS = ("FIELD", "VALUE", "OWNER")
 _WIDE = 64  # characters of a column; a longer path pushes what stands behind it
 
 
-def document(case: Case) -> dict[str, Any]:
+def document(case: Case) -> shapes.Account:
     """All of it, for scripts."""
     change, resource = case.change, case.resource
     return {

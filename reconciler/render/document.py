@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
 from typing import Any
 
 from reconciler import plan as planning
 from reconciler.kinds import Kind
 from reconciler.model.address import parse
 from reconciler.model.change import Action, Change, FieldChange, Left
-from reconciler.model.plan import Drift, Plan
+from reconciler.model.plan import Conflict, Drift, Plan
 from reconciler.model.value import Path, Ref, Value, spell
+from reconciler.render import shapes
 
 FORMAT_VERSION = "1.2"
-_ACTIONS: dict[Action, list[str]] = {
+_ACTIONS: dict[Action, list[shapes.Word]] = {
     "keep": ["no-op"],
     "create": ["create"],
     "adopt": ["no-op"],
@@ -26,7 +26,7 @@ _ACTIONS: dict[Action, list[str]] = {
 }
 
 
-def render(plan: Plan, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def render(plan: Plan, kinds: Mapping[str, Kind]) -> shapes.Plan:
     """The whole plan as a JSON document."""
     shown = [change for change in plan.changes if change.action not in {"hold", "refuse"}]
     summary = plan.summary
@@ -36,10 +36,19 @@ def render(plan: Plan, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "revision": plan.revision.commit,
         "tree": plan.revision.tree,
         "digest": plan.digest,
-        "summary": {name: summary[name] for name in ("import", "add", "change", "destroy", "forget", "hold", "refuse", "keep")},
+        "summary": {
+            "import": summary["import"],
+            "add": summary["add"],
+            "change": summary["change"],
+            "destroy": summary["destroy"],
+            "forget": summary["forget"],
+            "hold": summary["hold"],
+            "refuse": summary["refuse"],
+            "keep": summary["keep"],
+        },
         "resource_changes": [_resource(change, kinds) for change in shown],
         "resource_drift": [_drift(drift, kinds) for drift in plan.drift],
-        "conflicts": [asdict(conflict) for conflict in plan.conflicts],
+        "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
         "ignored": [_left(change, left) for change in plan.changes for left in change.left],
         "held": [_still(change) for change in plan.changes if change.action == "hold"],
         "held_services": [{"service": name, "reason": why} for name, why in sorted(plan.held.items())],
@@ -59,9 +68,9 @@ def render(plan: Plan, kinds: Mapping[str, Kind]) -> dict[str, Any]:
     }
 
 
-def _resource(change: Change, kinds: Mapping[str, Kind]) -> dict[str, Any]:
-    actions = ["update"] if change.action in {"adopt", "move"} and change.fields else _ACTIONS[change.action]
-    body: dict[str, Any] = {
+def _resource(change: Change, kinds: Mapping[str, Kind]) -> shapes.ResourceChange:
+    actions: list[shapes.Word] = ["update"] if change.action in {"adopt", "move"} and change.fields else _ACTIONS[change.action]
+    body: shapes.Body = {
         "actions": actions,
         "before": None if change.action == "create" else nested(change.fields, "before"),
         "after": None if change.action in {"delete", "forget"} else nested(change.fields, "after"),
@@ -73,9 +82,8 @@ def _resource(change: Change, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         body["replace_paths"] = [list(_steps(field.path)) for field in change.fields]
     if change.action == "adopt":
         body["importing"] = {"id": change.live_id}
-    return {
+    told: shapes.ResourceChange = {
         "address": str(change.id),
-        **({"previous_address": change.was} if change.was else {}),
         "mode": "managed",
         "type": kinds[change.id.kind].terraform_type(change.id.name),
         "name": change.id.name,
@@ -84,26 +92,42 @@ def _resource(change: Change, kinds: Mapping[str, Kind]) -> dict[str, Any]:
         "impact": change.impact,
         "change": body,
     }
+    if change.was:
+        told["previous_address"] = change.was
+    return told
 
 
-def _drift(drift: Drift, kinds: Mapping[str, Kind]) -> dict[str, Any]:
+def _drift(drift: Drift, kinds: Mapping[str, Kind]) -> shapes.ResourceDrift:
     """As Terraform tells drift: before is what was recorded, after what is live."""
     id, field = parse(drift.address), drift.field
-    body: dict[str, Any] = {"actions": ["update"] if field else ["delete"], "before": None, "after": None}
+    body: shapes.Body = {"actions": ["update"] if field else ["delete"], "before": None, "after": None}
     if field:
-        body |= {"before": nested([field], "after"), "after": nested([field], "before")}
-        body |= {name: _marks([field], lambda one: one.secret) for name in ("before_sensitive", "after_sensitive")}
-    named = {"type": kinds[id.kind].terraform_type(id.name), "name": id.name}
-    return {"address": drift.address, "text": drift.text, "mode": "managed", **named, "since": drift.commit, "change": body}
+        body["before"], body["after"] = nested([field], "after"), nested([field], "before")
+        body["before_sensitive"] = body["after_sensitive"] = _marks([field], lambda one: one.secret)
+    return {
+        "address": drift.address,
+        "text": drift.text,
+        "mode": "managed",
+        "type": kinds[id.kind].terraform_type(id.name),
+        "name": id.name,
+        "since": drift.commit,
+        "change": body,
+    }
 
 
-def _left(change: Change, left: Left) -> dict[str, Any]:
+def _conflict(one: Conflict) -> shapes.Conflict:
+    return {"address": one.address, "path": one.path, "owner": one.owner, "times": one.times, "since": one.since}
+
+
+def _left(change: Change, left: Left) -> shapes.Ignored:
     """A field that others own. What is secret is neither shown as live nor as declared."""
-    told = {} if left.secret else {"live": planning.plain(left.live), "declared": planning.plain(left.declared)}
-    return {"address": str(change.id), "path": spell(left.path), "reason": left.reason, "differs": left.differs, **told}
+    told: shapes.Ignored = {"address": str(change.id), "path": spell(left.path), "reason": left.reason, "differs": left.differs}
+    if not left.secret:
+        told["live"], told["declared"] = planning.plain(left.live), planning.plain(left.declared)
+    return told
 
 
-def _still(change: Change) -> dict[str, str]:
+def _still(change: Change) -> shapes.Still:
     return {"address": str(change.id), "reason": change.reason}
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 from reconciler.ports import Seen, StackView
+from reconciler.render import shapes
 
 _NOT_ASKED = "Engine: not asked, since no stack has anything for it to do (with --service it is asked about that one all the same)."
 _OPS = {"delete": "-", "create": "+", "update": "~", "import": "<=", "same": " "}
@@ -25,7 +25,7 @@ def markdown(views: Iterable[StackView]) -> str:
     return f"\n```\n{text(views).strip()}\n```\n"
 
 
-def document(views: Iterable[StackView]) -> list[dict[str, Any]]:
+def document(views: Iterable[StackView]) -> list[shapes.EngineStack]:
     """An entry a stack: its operations with their verdicts (planned, allowed, differs, worse), and why it could not tell them, if so."""
     return [
         {

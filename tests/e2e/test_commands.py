@@ -53,6 +53,25 @@ def test_members_say_where_they_run(workshop: Workshop, config: Repository) -> N
     assert "kv-0.db.internal" in workshop.reconcile("members", "--repo", config.bare).stdout
 
 
+def test_an_address_is_explained_with_its_line_its_owners_and_its_last_apply(workshop: Workshop, config: Repository) -> None:
+    words = ("explain", "volume/lab/kv/kv-0/data", "--repo", str(config.bare))
+    told = json.loads(workshop.reconcile(*words, "--format", "json").stdout)
+    assert (told["declared"]["by"], told["engine"], told["plan"]["action"]) == ("kv", True, "keep")
+    assert told["declared"]["origin"].startswith(f"{PATH}:")
+    assert [one["id"] for one in told["live"]] == [workshop.aws.volume("volume/lab/kv/kv-0/data")["VolumeId"]]
+    assert told["applied"]["deed"] == "create"
+    assert {row["path"]: row["source"] for row in told["fields"]}["size"].startswith(f"{PATH}:")
+    assert "size" in workshop.reconcile(*words).stdout
+
+
+@pytest.mark.parametrize(
+    "words",
+    [("catalog",), ("volumes",), ("validate",), ("components", "list"), ("configurations", "list"), ("sessions", "list"), ("plan",)],
+)
+def test_every_list_is_printed_as_its_schema_says(workshop: Workshop, config: Repository, words: tuple[str, ...]) -> None:
+    json.loads(workshop.reconcile(*words, "--repo", config.bare, "--format", "json").stdout)  # held against it by the workshop
+
+
 def test_history_is_what_was_applied_newest_first(workshop: Workshop, config: Repository) -> None:
     entries = rows(workshop, config, "history")
     commit = config.git("rev-parse", "HEAD").stdout.strip()

@@ -14,6 +14,7 @@ from lab import tool
 from lab.demo import outside
 from lab.demo.outside import Outside
 from lab.layout import Layout
+from tests import printed
 
 _GIT = {f"GIT_{who}_{what}": "e2e@localhost" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
 Ended = subprocess.CompletedProcess[str]
@@ -47,8 +48,11 @@ class Workshop:
         return ended
 
     def reconcile(self, *words: str | Path, code: int | None = 0) -> Ended:
-        """Run `reconcile` with *words*, in a process of its own."""
-        return self.run(sys.executable, "-m", "reconciler", *words, code=code)
+        """Run `reconcile` with *words*, in a process of its own; JSON that it prints has to be as its schema says."""
+        ended = self.run(sys.executable, "-m", "reconciler", *words, code=code)
+        if ended.stdout:
+            printed.check(tuple(map(str, words)), ended.stdout)
+        return ended
 
     def kubectl(self, *words: str) -> str:
         """What the judge's kubectl says."""
