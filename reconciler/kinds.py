@@ -1,15 +1,20 @@
-"""The two extension points, and how they are found: a kind is one file of `providers/kinds`, a service type one file of `stacks`."""
+"""The two extension points, and how they are found: a kind is one file of `providers/kinds`, a service type one file of `stacks`.
+
+Other installed packages may have service types as well.
+"""
 
 from __future__ import annotations
 
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from importlib import metadata
 from typing import Any, Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel
 
+from reconciler.errors import UsageError
 from reconciler.model.environment import Environment
 from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
@@ -17,6 +22,7 @@ from reconciler.model.service import Service
 from reconciler.model.value import Fields, Value
 from reconciler.ports import Cloud, Cluster, Payload
 
+ENTRY_POINTS = "reconciler.stacks"  # of other packages: an entry a service type
 Effect = Literal["update", "replace", "refuse"]
 ListKey: TypeAlias = str | tuple[str, ...]
 
@@ -139,6 +145,7 @@ class ServiceType:
     options: type[BaseModel] = NoOptions
     check: Callable[[Service, Environment], Iterable[Check]] = _nothing_to_check
     order: Callable[[tuple[str, ...]], tuple[str, ...]] = field(default=lambda names: tuple(reversed(names)))
+    origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property
     def default_version(self) -> str:
@@ -153,8 +160,35 @@ def discover(package: str) -> dict[str, Any]:
 
 
 def service_types(package: str = "stacks") -> dict[str, ServiceType]:
-    """The service types by name."""
-    return {module.SERVICE.name: module.SERVICE for module in discover(package).values()}
+    """The service types by name: ours, and those of other installed packages (their entry points `reconciler.stacks`).
+
+    Raises:
+        UsageError: another package's type cannot be loaded, is none, or has a name that is taken.
+    """
+    found = {module.SERVICE.name: module.SERVICE for module in discover(package).values()}
+    for entry in sorted(metadata.entry_points(group=ENTRY_POINTS), key=str):
+        type_ = _of_others(entry)
+        if taken := found.get(type_.name):
+            by = taken.origin or "this program"
+            raise UsageError(
+                f"{type_.origin} has a service type {type_.name}, which {by} has as well", hint="remove one of the two packages"
+            )
+        found[type_.name] = type_
+    return found
+
+
+def _of_others(entry: metadata.EntryPoint) -> ServiceType:
+    """The type that *entry* names, itself or as `SERVICE` of a module, with where it comes from."""
+    origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
+    try:
+        loaded = entry.load()
+    except Exception as error:
+        text = f"the service type {entry.name} of {origin} cannot be loaded: {type(error).__name__}: {error}"
+        raise UsageError(text, hint="mend or remove that package") from error
+    type_ = getattr(loaded, "SERVICE", loaded)
+    if not isinstance(type_, ServiceType):
+        raise UsageError(f"{entry.value} of {origin} is no service type", hint="name a ServiceType, or a module that has one as SERVICE")
+    return replace(type_, origin=origin)
 
 
 def kinds(package: str = "providers.kinds") -> dict[str, Kind]:

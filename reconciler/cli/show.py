@@ -121,7 +121,7 @@ def _history(environment: str, options: Common, limit: int) -> Iterator[shapes.A
 def catalog(options: Common) -> None:
     """List service types, their level (full or rendered) and their versions."""
     rows: list[shapes.ServiceType] = [
-        {"type": kind.name, "level": kind.level, "version": kind.default_version, "versions": list(kind.versions)}
+        {"type": kind.name, "level": kind.level, "version": kind.default_version, "versions": list(kind.versions), "package": kind.origin}
         for kind in kinds.service_types().values()
     ]
     table.show(rows, ("type", "level", "version"), options.form, "no types")

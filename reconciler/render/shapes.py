@@ -234,12 +234,13 @@ class Applied(TypedDict):
 
 
 class ServiceType(TypedDict):
-    """`catalog`."""
+    """`catalog`. *version* is the default one; *package* is the one that it comes from, "" for this program's own."""
 
     type: str
     level: Literal["full", "rendered"]
     version: str
     versions: list[str]
+    package: str
 
 
 class Component(TypedDict):

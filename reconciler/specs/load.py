@@ -47,7 +47,7 @@ def load(
     commons = _read(texts if isinstance(texts, Texts) else Texts(texts, {}), faults, shelf)
     faults += _about_environment(commons, revision.environment)
     environment = next((settle(draft.noun) for draft in commons.of("Environment") if draft.whole), None)
-    outlines = shelves.Outlines(shelf, environment, types) if environment else None
+    outlines = shelves.Outlines(shelf, environment, (f"{name} {one.origin}" for name, one in types.items())) if environment else None
     if outlines:
         outlines.recall(commons.sound("Service"))
     faults += reference.faults(commons)

@@ -83,7 +83,10 @@ class Drafts:
 
 
 class Outlines:
-    """The outlines of services in one environment, by their documents and by all that they follow from beside."""
+    """The outlines of services in one environment, by their documents and by all that they follow from beside.
+
+    *types* are the service types there are, with the versions of those that come from elsewhere: ours have this program's.
+    """
 
     def __init__(self, shelf: Shelf, environment: Environment, types: Iterable[str]) -> None:
         self._shelf = shelf
