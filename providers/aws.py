@@ -59,7 +59,7 @@ class Aws:
     """AWS with the credentials of a profile, or of a role taken on with them.
 
     With *reads_only* every operation but describe, get and list is refused here already, whatever the credentials allow. *attempts* is
-    how often botocore itself sends a call to which no answer comes; with 1 none is made twice.
+    how often botocore itself sends a call to which no answer comes; with 1 none is made twice. Once *stop* is set, nothing is sent again.
     """
 
     def __init__(
@@ -73,10 +73,12 @@ class Aws:
         reads_only: bool = False,
         patience: float = PATIENCE,
         attempts: int = 3,
+        stop: threading.Event | None = None,
     ) -> None:
         self.region, self.profile, self.endpoint, self.role_arn = region, profile, endpoint, role_arn
         self.credentials_file, self.reads_only, self.patience = credentials_file, reads_only, patience
         self._config = _CONFIG.merge(Config(retries={"mode": "adaptive", "total_max_attempts": attempts}))
+        self._stop = stop or threading.Event()
         self._clients: dict[str, Any] = {}
         self._lock = threading.Lock()
         self._opened: botocore.session.Session | None = None
@@ -126,9 +128,8 @@ class Aws:
             again = isinstance(failed, errors.TransientError) and (operation.startswith(READS) or failed.code in THROTTLES)
             wait = pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards nothing
             patience = self.patience if failed.code in THROTTLES else min(self.patience, AWAY)
-            if not again or time.monotonic() + wait > began + patience:
+            if not again or time.monotonic() + wait > began + patience or self._stop.wait(wait):
                 raise failed
-            time.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def _try(self, service: str, operation: str, send: Callable[[], Any]) -> Payload | errors.ProviderError:

@@ -79,10 +79,18 @@ class Home(Outside):
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """SIGINT and SIGTERM ask for an end: nothing new starts, what is in flight finishes."""
+        """SIGINT and SIGTERM ask for an end: nothing new starts, what is in flight finishes, and what gets no answer is not asked again.
+
+        Raises:
+            Interrupted: an answer was still missing when it was asked for.
+        """
         before = {number: signal.signal(number, lambda *_: self.stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
         try:
             yield
+        except errors.TransientError as error:
+            if not self.stop.is_set():
+                raise
+            raise errors.Interrupted(f"interrupted: {error.message}", hint="it is safe to run again") from error
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)

@@ -84,17 +84,23 @@ class Outside:
             role_arn=role_arn or "",
             reads_only=reads_only,
             attempts=attempts,
+            stop=self.stop,
         )
 
     @cached_property
     def cluster(self) -> Kubernetes:
         settings = self.environment.kubernetes
-        return _kubernetes(settings.kubeconfig, settings.context)
+        return self._kubernetes(settings.kubeconfig, settings.context)
 
     @cached_property
     def members_cluster(self) -> Kubernetes:
         own, shared = self.environment.members, self.environment.kubernetes
-        return _kubernetes(own.kubeconfig or shared.kubeconfig, own.context or shared.context)
+        return self._kubernetes(own.kubeconfig or shared.kubeconfig, own.context or shared.context)
+
+    def _kubernetes(self, kubeconfig: str | None, context: str | None) -> Kubernetes:
+        from providers.kubernetes import Kubernetes  # noqa: PLC0415
+
+        return Kubernetes(kubeconfig or "", context or "", stop=self.stop)
 
     @cached_property
     def leases(self) -> Any:
@@ -126,7 +132,7 @@ class Outside:
             allocating,
             checkpoints,
             self._as_engine,
-            lambda: _kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
+            lambda: self._kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
         )
 
     def _as_engine(self, attempts: int = 3) -> Aws:
@@ -191,9 +197,3 @@ class Outside:
         from reconciler.members.controller import Controller  # noqa: PLC0415
 
         return Controller(self.cluster, self.cloud, self.clock, self.environment)
-
-
-def _kubernetes(kubeconfig: str | None, context: str | None) -> Kubernetes:
-    from providers.kubernetes import Kubernetes  # noqa: PLC0415
-
-    return Kubernetes(kubeconfig or "", context or "")

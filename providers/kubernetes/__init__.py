@@ -22,8 +22,9 @@ _POD = ObjectKind("v1", "Pod", "pods")
 class Kubernetes:
     """A cluster: that of *kubeconfig* and *context*; without them that of KUBECONFIG, of the Pod this runs in, or of ~/.kube/config."""
 
-    def __init__(self, kubeconfig: str = "", context: str = "", *, patience: float = PATIENCE) -> None:
+    def __init__(self, kubeconfig: str = "", context: str = "", *, patience: float = PATIENCE, stop: threading.Event | None = None) -> None:
         self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
+        self._stop = stop or threading.Event()
         self._made: Transport | None = None
         self._lock = threading.Lock()
 
@@ -32,7 +33,7 @@ class Kubernetes:
         """Made when first used: a pass that needs no cluster needs no kubeconfig."""
         with self._lock:
             if self._made is None:
-                self._made = Transport(kubeconfigs.load(self.kubeconfig, self.context), self.patience)
+                self._made = Transport(kubeconfigs.load(self.kubeconfig, self.context), self.patience, self._stop)
             return self._made
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ It is urllib3 and not a client of Kubernetes or a larger HTTP library: AWS's own
 from __future__ import annotations
 
 import random
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Collection, Iterator, Mapping
@@ -73,10 +74,10 @@ class Answer:
 
 
 class Transport:
-    """One API server with the credentials of *access*; may be used by many threads."""
+    """One API server with the credentials of *access*; may be used by many threads. Once *stop* is set, nothing is sent again."""
 
-    def __init__(self, access: Access, patience: float) -> None:
-        self.server, self.patience = access.cluster.server.rstrip("/"), patience
+    def __init__(self, access: Access, patience: float, stop: threading.Event) -> None:
+        self.server, self.patience, self.stop = access.cluster.server.rstrip("/"), patience, stop
         self._credentials = credentials.Credentials(access)
         try:
             self._pool = _pool(access)
@@ -95,9 +96,8 @@ class Transport:
                 return answer
             failed = answer if isinstance(answer, errors.ProviderError) else refusal(answer, verb, target)
             wait = max(_asked_to_wait(answer), pause * random.uniform(0.5, 1.5))  # noqa: S311 - spreads retries, guards nothing
-            if not _again(verb, failed) or time.monotonic() + wait > deadline:
+            if not _again(verb, failed) or time.monotonic() + wait > deadline or self.stop.wait(wait):
                 raise failed
-            time.sleep(wait)
             pause = min(pause * 2, LONGEST_PAUSE)
 
     def stream(self, target: Target, **request: Any) -> Iterator[bytes]:

@@ -1,6 +1,7 @@
 """Port `Cloud`: one body for the fake and for botocore against the lab's AWS."""
 
 import itertools
+import threading
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -299,3 +300,19 @@ def test_secrets_are_in_no_error(aws_endpoint: str, monkeypatch: pytest.MonkeyPa
         Aws("us-east-1", endpoint=aws_endpoint, patience=0).call("ec2", "describe_addresses")
     assert "SignatureDoesNotMatch: The signature does not match" in caught.value.message
     assert "not-for-eyes" not in repr(caught.value) + caught.value.message + caught.value.hint
+
+
+def test_once_an_end_is_wanted_nothing_is_sent_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAMADEUP")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "made-up")
+    sent, stop = [], threading.Event()
+
+    def sending(request: Any, **_: Any) -> None:
+        sent.append(request.url)
+        stop.set()
+
+    nowhere = Aws("us-east-1", endpoint="http://127.0.0.1:1", attempts=1, stop=stop)
+    nowhere._client("ec2").meta.events.register("before-send", sending)
+    with pytest.raises(errors.TransientError):
+        nowhere.call("ec2", "describe_volumes")
+    assert len(sent) == 1

@@ -310,3 +310,12 @@ def test_a_certificate_without_its_key_is_named(tmp_path: Path) -> None:
     refused = pytest.raises(errors.UsageError, match="has no key")
     with closing(Kubernetes(written(tmp_path / "config", "https://127.0.0.1:1", **user))) as found, refused:
         found.get(CONFIG, "a", namespace="default")
+
+
+def test_once_an_end_is_wanted_nothing_is_sent_again(server: Server, tmp_path: Path) -> None:
+    server.refuse(503, "ServiceUnavailable")
+    stop = threading.Event()
+    stop.set()
+    with closing(Kubernetes(written(tmp_path / "config", server.url), stop=stop)) as found, pytest.raises(errors.TransientError):
+        found.get(CONFIG, "a", namespace="default")
+    assert len(server.asked) == 1
