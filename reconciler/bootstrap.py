@@ -147,6 +147,9 @@ class Home(Outside):
 
     def _clear(self) -> None:
         """What dead runs left in the engine's record, broken or half done; no engine where they left nothing."""
+        from providers import room  # noqa: PLC0415
+
+        room.require(self.checkpoints.root)
         self.checkpoints.mend(self.environment.name)
         if self.checkpoints.left(self.environment.name):
             self.engine.clear(self.environment.name)

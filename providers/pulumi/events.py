@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,13 +52,11 @@ class Log:
             case {"resourcePreEvent": {"metadata": metadata, "planning": True}}:
                 self._preview(metadata)
             case {"resourcePreEvent": {"metadata": metadata}}:
-                if self.journal:
-                    self.journal.started(address(metadata["urn"]), metadata["op"])
+                self._note(lambda journal: journal.started(address(metadata["urn"]), metadata["op"]))
                 self._say(metadata, "start")
             case {"resOutputsEvent": {"metadata": metadata, **rest}} if not rest.get("planning") and metadata["op"] != "refresh":
                 self.done.add(address(metadata["urn"]))
-                if self.journal:
-                    self.journal.done(address(metadata["urn"]))
+                self._note(lambda journal: journal.done(address(metadata["urn"])))
                 self._say(metadata, "done")
             case {"resOpFailedEvent": {"metadata": metadata}}:
                 self.failed.setdefault(address(metadata["urn"]), "")
@@ -67,6 +65,14 @@ class Log:
                 self._fault(str(rest.get("urn", "")), message)
             case {"summaryEvent": _} if not self.summed_up.is_set():
                 self.summed_up.set()
+
+    def _note(self, what: Callable[[Journal], None]) -> None:
+        """Keep the journal. Where it cannot be written the engine's record cannot either: it stops by itself, if it is listened to."""
+        try:
+            if self.journal:
+                what(self.journal)
+        except OSError as error:
+            self.faults.append(f"{error.filename} cannot be written: {error.strerror}")
 
     def _preview(self, metadata: Mapping[str, Any]) -> None:
         if metadata["op"] not in QUIET_OPS and ours(metadata["urn"]):

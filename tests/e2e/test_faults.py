@@ -162,7 +162,7 @@ def test_a_network_that_does_not_come_back_ends_the_run_with_words(lab: Lab, pla
 
 @pytest.mark.parametrize("left", [64, 320])
 def test_a_full_disk_is_named_and_the_next_apply_with_room_goes_on(lab: Lab, place: Replica, left: int) -> None:
-    """With less KiB left not even the store can be made, with more it is the engine that finds no room."""
+    """With less KiB left not even the store can be made, with more there is too little for the engine's record."""
     with Disk(place.directory / ".reconcile" / place.name) as disk:
         disk.fill(left=left)
         applied = _within(disk, place, *APPLY)

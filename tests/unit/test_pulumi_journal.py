@@ -56,6 +56,15 @@ def test_a_failed_create_is_struck_out_only_where_aws_has_refused_it(words: str,
     assert _left(intents) == left
 
 
+def test_a_journal_that_cannot_be_written_is_told_and_ends_nothing(tmp_path: Path) -> None:
+    (tmp_path / "making").touch()  # no folder can be made there
+    log = Log(lambda *_: None, Journal(Intents(tmp_path / "making")))
+    log.take({"resourcePreEvent": {"metadata": _metadata(VOLUME)}})
+    log.take({"resOutputsEvent": {"metadata": _metadata(VOLUME)}})
+    assert f"{tmp_path / 'making'} cannot be written: File exists" in log.faults
+    assert log.done == {VOLUME}
+
+
 @pytest.mark.parametrize(
     "event",
     [
