@@ -10,6 +10,7 @@ from reconciler.model.observation import Observed
 from reconciler.world import World
 
 SETTLE_WITHIN = 30.0  # seconds for which describes must agree that what a dead run was making is not there
+ARRIVES_WITHIN = 10.0  # the same of objects: a name is there at once or not at all, but the request may still be on its way
 GIVE_UP_AFTER = 150.0  # seconds of looking, where reads keep failing
 LOOK_EVERY = 3.0
 _NAMED = 3  # addresses in one message
@@ -28,7 +29,7 @@ def settle(world: World, environment: str, said: Said = lambda _: None) -> froze
     if waiting.ids:
         waiting.look()
     if waiting.ids:
-        said(f"an earlier run has just made, or died making, {_few(waiting.ids)}; looking for it for {SETTLE_WITHIN:.0f} s")
+        said(f"an earlier run has just made, or died making, {_few(waiting.ids)}; looking for it for up to {SETTLE_WITHIN:.0f} s")
     while waiting.ids:
         world.clock.sleep(LOOK_EVERY)
         waiting.look()
@@ -73,7 +74,7 @@ class _Waiting:
             elif observed.why_unread(id):
                 self._absent.pop(id, None)
                 self._require_patience(id, observed.why_unread(id), answered)
-            elif id.kind == "kubernetes" or asked - self._absent.setdefault(id, answered) >= SETTLE_WITHIN:  # names there are consistent
+            elif asked - self._absent.setdefault(id, answered) >= (ARRIVES_WITHIN if id.kind == "kubernetes" else SETTLE_WITHIN):
                 self.ids.discard(id)
 
     def _require_patience(self, id: ResourceId, why: str, now: float) -> None:

@@ -1,4 +1,4 @@
-"""What one run is making in AWS. The engine's own journal forgets a create as soon as the plugin that was at it has died."""
+"""What one run is making. The engine's own journal forgets a create as soon as the plugin that was at it has died."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from providers.intents import Intents
 from reconciler.model import address
 from reconciler.model.address import ResourceId
 
-_REFUSED = re.compile(r"\bStatusCode: 4\d\d\b")  # in a provider's words: AWS answered, and nothing was made
+_REFUSED = re.compile(  # in providers' words: AWS or the API server has answered, and nothing was made
+    r"\bStatusCode: 4\d\d\b|by the Kubernetes API server: (?!.*(EOF|time|connection|unavailable|too many))", re.IGNORECASE
+)
 _MAKES = frozenset({"create", "create-replacement"})
 
 
@@ -36,9 +38,8 @@ class Journal:
 
 
 def _awaited(where: str) -> ResourceId | None:
-    """The address *where*; None for what is no address, and for Kubernetes objects, whose names are taken at once or not at all."""
+    """The address *where*; None for what is none of ours."""
     try:
-        id = address.parse(where)
+        return address.parse(where)
     except ValueError:
         return None
-    return None if id.kind == "kubernetes" else id

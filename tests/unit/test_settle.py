@@ -85,9 +85,11 @@ def test_what_is_found_at_once_is_not_waited_for() -> None:
     assert scene.said == []
 
 
-def test_a_name_in_the_cluster_is_told_by_one_look() -> None:
+def test_an_object_in_the_cluster_is_waited_for_as_long_as_its_request_may_be_on_its_way() -> None:
     scene = Scene((SERVICE,), [ABSENT])
-    assert scene.settle() == (frozenset(), 0)
+    assert scene.settle() == (frozenset(), 12)
+    scene = Scene((SERVICE,), [ABSENT, ABSENT, there(SERVICE)])
+    assert scene.settle() == (frozenset({SERVICE}), 6)
 
 
 def test_looks_have_to_agree_for_thirty_seconds_that_something_is_not_there() -> None:
