@@ -24,7 +24,7 @@ class Kubernetes:
 
     def __init__(self, kubeconfig: str = "", context: str = "", *, patience: float = PATIENCE, stop: threading.Event | None = None) -> None:
         self.kubeconfig, self.context, self.patience = kubeconfig, context, patience
-        self._stop = stop or threading.Event()
+        self._stop = stop
         self._made: Transport | None = None
         self._lock = threading.Lock()
 

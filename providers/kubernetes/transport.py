@@ -76,8 +76,8 @@ class Answer:
 class Transport:
     """One API server with the credentials of *access*; may be used by many threads. Once *stop* is set, nothing is sent again."""
 
-    def __init__(self, access: Access, patience: float, stop: threading.Event) -> None:
-        self.server, self.patience, self.stop = access.cluster.server.rstrip("/"), patience, stop
+    def __init__(self, access: Access, patience: float, stop: threading.Event | None = None) -> None:
+        self.server, self.patience, self.stop = access.cluster.server.rstrip("/"), patience, stop or threading.Event()
         self._credentials = credentials.Credentials(access)
         try:
             self._pool = _pool(access)
