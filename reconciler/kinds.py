@@ -182,7 +182,7 @@ def _of_others(entry: metadata.EntryPoint) -> ServiceType:
     origin = f"{entry.dist.name} {entry.dist.version}" if entry.dist else entry.value
     try:
         loaded = entry.load()
-    except Exception as error:
+    except Exception as error:  # whatever somebody else's module raises while it is imported
         text = f"the service type {entry.name} of {origin} cannot be loaded: {type(error).__name__}: {error}"
         raise UsageError(text, hint="mend or remove that package") from error
     type_ = getattr(loaded, "SERVICE", loaded)

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import TypeAdapter
-from pydantic.json_schema import GenerateJsonSchema
 
+from reconciler.model.jsonschema import DIALECT, Untitled
 from reconciler.render import shapes
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 OUTPUTS: Mapping[str, Any] = {
     "plan": shapes.Plan,
     "validate": list[shapes.Fault],
@@ -28,14 +27,7 @@ OUTPUTS: Mapping[str, Any] = {
 }
 
 
-class _Untitled(GenerateJsonSchema):
-    """Without titles of fields, which only say their names again."""
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
-
-
 def schemas() -> dict[str, dict[str, Any]]:
     """By file name: a schema for each command that prints JSON."""
-    made = {name: TypeAdapter(shape).json_schema(schema_generator=_Untitled, mode="serialization") for name, shape in OUTPUTS.items()}
+    made = {name: TypeAdapter(shape).json_schema(schema_generator=Untitled, mode="serialization") for name, shape in OUTPUTS.items()}
     return {f"{name}.json": {"$schema": DIALECT, **schema} for name, schema in made.items()}

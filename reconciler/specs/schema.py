@@ -6,28 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.json_schema import GenerateJsonSchema
 
 from reconciler import kinds
 from reconciler.kinds import ServiceType
 from reconciler.model.document import API_VERSION, Metadata
-from reconciler.model.duration import Duration
-from reconciler.model.quantity import Quantity
+from reconciler.model.jsonschema import DIALECT, Untitled
 from reconciler.specs import notyet
 from reconciler.specs.documents import KINDS
 
-DIALECT = "https://json-schema.org/draft/2020-12/schema"
 Schema = dict[str, Any]
-
-
-class _Untitled(GenerateJsonSchema):
-    """Without titles, which only say fields' names again; defaults are as a spec writes them."""
-
-    def encode_default(self, dft: Any) -> Any:
-        return str(dft) if isinstance(dft, Duration | Quantity) else super().encode_default(dft)
-
-    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
-        return False
 
 
 def schemas(types: Mapping[str, ServiceType] | None = None) -> dict[str, Schema]:
@@ -51,7 +38,7 @@ def _closed(properties: Mapping[str, Any]) -> Schema:
 
 
 def _model(model: type[BaseModel]) -> Schema:
-    return model.model_json_schema(by_alias=True, schema_generator=_Untitled)
+    return model.model_json_schema(by_alias=True, schema_generator=Untitled)
 
 
 def _field(schema: Schema, definitions: Mapping[str, Any], path: list[str]) -> Schema:

@@ -115,7 +115,7 @@ def services(world: World, commit: Commit, value: str) -> None:
         answer, names = answers[service.name], [world.town.fqdn(member) for member in service.members]
         match service.type:
             case "redis":
-                assert answer["values"] == dict.fromkeys(names, value)
+                assert answer["values"] == dict.fromkeys(names, value), answer
                 assert answer["roles"] == {name: "slave" if number else "master" for number, name in enumerate(names)}
                 mebi = int(service.options["maxmemory"].removesuffix("Mi"))
                 assert set(answer["maxmemory"].values()) == {str(mebi * 2**20)}
