@@ -21,6 +21,7 @@ from reconciler.settle import observe, settle
 from reconciler.world import World
 
 TICK = 0.5
+ALL_EVERY = 30.0  # seconds between two looks at services of which nothing is expected
 CALM = 1.5  # seconds between two steps while nothing is waited for but the engine
 
 Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever a word of it changes
@@ -81,7 +82,7 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: world.members(waited, plan.changes, options.progress)),
+            lambda: _ticking(world, state, lambda: world.members(_restless(world, plan, waited, state), plan.changes, options.progress)),
             lambda: _ticking(world, state, lambda: {} if prepared.only else _standings(world, desired)),
         )
     )
@@ -105,6 +106,7 @@ class _State:
     broken: frozenset[str] = frozenset()  # stacks that did not end well, and their members: they are not waited for
     infrastructure: dict[str, Outcome] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    looked: float = float("-inf")  # when members of all services were last looked at
 
 
 def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
@@ -139,6 +141,19 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
             return
         took = world.clock.monotonic() - began
         _rest(world, state, max(TICK, took) if waiting or through else max(CALM, 3 * took), through=through)
+
+
+def _restless(world: World, plan: Plan, desired: Desired, state: _State) -> Desired:
+    """*desired* with those services of whose members something is expected; now and then with all, since a Pod may move at any time."""
+    now = world.clock.monotonic()
+    if now - state.looked >= ALL_EVERY:
+        state.looked = now
+        return desired
+    acting = {change.stack for change in plan.acting}
+    return replace(
+        desired,
+        services=tuple(one for one in desired.services if one.name in acting or not isinstance(state.outcomes.get(one.name), Done)),
+    )
 
 
 def _rest(world: World, state: _State, seconds: float, *, through: bool) -> None:

@@ -28,6 +28,7 @@ from reconciler.resources import cloud, member, workload
 
 PORT = 6379
 _STOPS_WITHIN = 60  # seconds: a last save of a large data set
+_GRACE = 10  # seconds beside repl-timeout that a replica may take to be linked again
 
 
 class Options(Part):
@@ -45,6 +46,7 @@ class Options(Part):
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
     plan = member.members(service, environment)
     files = {f"{one.name}.conf": _config(service, environment, one.ordinal) for one in plan}
+    files |= {"ready.sh": _ready(service), "replicas": str(service.replicas - 1)}  # not of the signature: nobody restarts for a count
     return workload.resources(
         service,
         environment,
@@ -64,7 +66,7 @@ def _container(service: Service) -> dict[str, Any]:
         "name": "redis",
         "image": f"redis:{service.version}",
         "args": ["redis-server", f"{workload.CONFIG_PATH}/$(MEMBER).conf"],
-        "readinessProbe": workload.readiness(f'[ "$(redis-cli -h "$FQDN" -p {PORT} ping)" = PONG ]'),
+        "readinessProbe": workload.readiness(f". {workload.CONFIG_PATH}/ready.sh"),
     }
 
 
@@ -89,6 +91,27 @@ def _config(service: Service, environment: Environment, ordinal: int) -> str:
     if ordinal:
         settings["replicaof"] = f"{cloud.fqdn(environment, f'{service.name}-0')} {PORT}"
     return "".join(f"{name} {value}\n" for name, value in settings.items())
+
+
+def _ready(service: Service) -> str:
+    """A replica is ready while it follows its primary: without it, it tells what was true once.
+
+    A primary that has just started waits for its replicas, which may still ask for it where it was, up to repl-timeout; no longer, so
+    that a replica that is down keeps no primary from its clients.
+    """
+    options = Options.model_validate(service.options)
+    return f"""\
+said=$(printf 'ping\\ninfo server replication\\n' | redis-cli -h "$FQDN" -p {PORT} | tr -d '\\r')
+field() {{ sed -n "s/^$1://p" <<<"$said"; }}
+no() {{ echo "$1" >&2; exit 1; }}
+[[ $said == PONG* ]] || no "${{said:-no answer}}"
+if [[ $(field role) == slave ]]; then
+  [[ $(field master_link_status) == up ]] || no "not linked with $(field master_host)"
+else
+  linked=$(grep -c '^slave.*state=online' <<<"$said") replicas=$(<{workload.CONFIG_PATH}/replicas)
+  ((linked >= replicas || $(field uptime_in_seconds) >= {options.repl_timeout + _GRACE})) || no "$linked of $replicas replicas linked"
+fi
+"""
 
 
 def _word(*, on: bool) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import re
@@ -88,7 +89,7 @@ class Workspace:
     def run(self, name: str, command: list[str], program: Callable[[], None], log: Log) -> str:
         """One run of *command* (`up` or `preview`) with *program*; the message it failed with, or ""."""
         stack, server = self.stack(name), grpc.server(futures.ThreadPoolExecutor(4))
-        language_pb2_grpc.add_LanguageRuntimeServicer_to_server(LanguageServer(program), server)
+        language_pb2_grpc.add_LanguageRuntimeServicer_to_server(_Server(program), server)
         events_pb2_grpc.add_EventsServicer_to_server(Receiver(log), server)
         here = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
         server.start()
@@ -125,6 +126,28 @@ class Workspace:
         every = {**os.environ, **self.settings.environment}
         values = {value for name, value in every.items() if any(word in name.upper() for word in _SILENT) and len(value) >= _SHORTEST}
         return tuple(sorted(values, key=len, reverse=True))
+
+
+class _Server(LanguageServer):
+    """One run's program. The SDK leaves its event loop open, with three file descriptors, when a failed program's tasks end in errors."""
+
+    def __init__(self, program: Callable[[], None]) -> None:
+        super().__init__(self._noted(program))
+        self.loops: list[asyncio.AbstractEventLoop] = []
+
+    def Run(self, request: Any, context: Any) -> Any:  # noqa: N802 - the protocol's name
+        try:
+            return super().Run(request, context)  # type: ignore[no-untyped-call]
+        finally:
+            for loop in self.loops:
+                loop.close()
+
+    def _noted(self, program: Callable[[], None]) -> Callable[[], None]:
+        def run() -> None:
+            self.loops.append(asyncio.get_running_loop())
+            program()
+
+        return run
 
 
 class _Stack(automation.Stack):

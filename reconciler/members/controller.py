@@ -50,6 +50,8 @@ class Controller:
     def tick(self, members: Iterable[Member], departing: Iterable[str] = ()) -> Standing:
         """Bring every member one step nearer to its place. *departing* are those to clean up after, once their Pods have ended."""
         wanted, leaving = tuple(members), set(departing)
+        if not wanted and not leaving:
+            return Standing()
         going = tuple(sorted(leaving - {member.name for member in wanted}))  # others only give up an interface
         try:
             decisions, live = self._decide(wanted, going, fixed=bool(leaving))
@@ -66,20 +68,21 @@ class Controller:
         """How every member stands, without doing anything about it: reading credentials are enough."""
         wanted = tuple(members)
         try:
-            live = self._explained(wanted, self._pods(self._places(Live(), follows=True, fixed=True)))
+            live = self._explained(wanted, self._pods(self._places(Live(), follows=True, fixed=True), wanted))
         except errors.ProviderError as error:
             return _unread(wanted, (), act.refusal(error))
         return self._judge(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
 
     def _decide(self, wanted: tuple[Member, ...], going: tuple[str, ...], *, fixed: bool) -> tuple[dict[str, Decision], Live]:
         """What to do about those who are not known to be in their place, and what was read for it: Pods last, see `decide`."""
-        live = self._pods(Live())
+        wholly = () if going else wanted  # of those who go only the names are known
+        live = self._pods(Live(), wholly)
         undecided = [member for member in wanted if self._is_undecided(member, live)]
         leaving = [name for name in going if not self._has_paused(name)]
         if not undecided and not leaving:
             return {}, live
         kinds = {member.follows for member in undecided}
-        live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds))
+        live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly)
         decisions = {member.name: decide(member, live) for member in undecided}
         interfaces = {address.rpartition("/")[2]: one for address, one in live.interfaces.items()}
         return decisions | {name: depart(name, interfaces.get(name), live) for name in leaving}, live
@@ -97,9 +100,11 @@ class Controller:
             zone=zone,
         )
 
-    def _pods(self, live: Live) -> Live:
+    def _pods(self, live: Live, members: tuple[Member, ...]) -> Live:
+        """With the Pods of *members*, and those of others too where it is no more work; of everybody where there are none."""
         cluster, environment = self._actor.cluster, self._actor.environment
-        return replace(live, sets=read.sets(cluster, environment), pods=read.pods(cluster, environment))
+        sets = read.sets(cluster, environment, {member.service for member in members})
+        return replace(live, sets=sets, pods=read.pods(cluster, environment, {member.set_name for member in members}))
 
     def _zone(self) -> str:
         self._memory.zone = self._memory.zone or read.hosted_zone(self._actor.cloud, self._actor.environment)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from reconciler import errors
 from reconciler.members import live
 from reconciler.model.environment import Environment
 from reconciler.ports import Cloud, Cluster, Payload
 from reconciler.resources import kubernetes, marks, workload
+
+FEW = 20  # names that one selector may hold
 
 
 def leases(cluster: Cluster, environment: Environment) -> dict[str, live.Lease]:
@@ -17,18 +21,26 @@ def leases(cluster: Cluster, environment: Environment) -> dict[str, live.Lease]:
     return {lease.member: lease for lease in read}
 
 
-def pods(cluster: Cluster, environment: Environment) -> dict[str, tuple[live.Pod, ...]]:
-    """The Pods of all members of the environment, by name; names of members are unique in it, whatever their namespace."""
+def pods(cluster: Cluster, environment: Environment, of: Collection[str] = ()) -> dict[str, tuple[live.Pod, ...]]:
+    """The Pods of all members of the environment, by name; names of members are unique in it, whatever their namespace.
+
+    Those of the StatefulSets *of* are enough, if there are few.
+    """
     found: dict[str, tuple[live.Pod, ...]] = {}
-    for pod in map(live.pod, cluster.list(kubernetes.POD, selector=f"{marks.ENVIRONMENT}={environment.name},{workload.SET}")):
+    for pod in map(live.pod, cluster.list(kubernetes.POD, selector=_among(environment, workload.SET, of))):
         found[pod.name] = (*found.get(pod.name, ()), pod)
     return found
 
 
-def sets(cluster: Cluster, environment: Environment) -> dict[tuple[str, str], live.Set]:
-    selector = f"{marks.ENVIRONMENT}={environment.name},{marks.SERVICE}"
-    read = map(live.stateful_set, cluster.list(kubernetes.KINDS["StatefulSet"], selector=selector))
+def sets(cluster: Cluster, environment: Environment, of: Collection[str] = ()) -> dict[tuple[str, str], live.Set]:
+    """The StatefulSets of all services of the environment; those of the services *of* are enough, if there are few."""
+    read = map(live.stateful_set, cluster.list(kubernetes.KINDS["StatefulSet"], selector=_among(environment, marks.SERVICE, of)))
     return {(one.namespace, one.name): one for one in read}
+
+
+def _among(environment: Environment, label: str, names: Collection[str]) -> str:
+    wanted = f"{label} in ({','.join(sorted(names))})" if 0 < len(names) <= FEW else label
+    return f"{marks.ENVIRONMENT}={environment.name},{wanted}"
 
 
 def nodes(cluster: Cluster) -> dict[str, live.Node]:

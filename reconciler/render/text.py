@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 from collections.abc import Iterator, Mapping
 
@@ -26,6 +27,7 @@ _HEADLINES: dict[Action, str] = {
     "keep": "is as declared",
 }
 _WIDE = 60  # values of a created thing stand side by side as long as they are this short
+_MOST = 12  # differing lines of one text
 _HIDDEN_TAGS = "reconciler/"
 
 
@@ -89,8 +91,25 @@ def fields(change: Change) -> list[str]:
     if change.action == "create":
         return _wrapped("+", [f"{name} = {shown}" if name else shown for name, shown in _created(change)])
     if change.action in {"update", "replace", "adopt", "move"}:
-        return [f"  {_symbol(field)} {_way(field)}" for field in change.fields if change.action != "move" or not _is_mark(field)]
+        shown = (field for field in change.fields if change.action != "move" or not _is_mark(field))
+        return [line for field in shown for line in _field(field)]
     return []
+
+
+def _field(field: FieldChange) -> Iterator[str]:
+    """How one field changes. Of a text of many lines, only those that differ."""
+    before, after = field.before, field.after
+    if field.secret or not (isinstance(before, str) and isinstance(after, str) and "\n" in before + after):
+        yield f"  {_symbol(field)} {_way(field)}"
+        return
+    old, new = before.splitlines(), after.splitlines()
+    differing = [line for line in list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:] if not line.startswith("@")]
+    yield f"  ~ {spell(field.path)}"
+    yield from (f"      {line[0]} {line[1:]}" for line in differing[:_MOST])
+    if len(differing) > _MOST:
+        yield f"      ({len(differing) - _MOST} more lines)"
+    if not differing:
+        yield "      (only the ends of lines differ)"
 
 
 def _is_mark(field: FieldChange) -> bool:
@@ -107,10 +126,15 @@ def _way(field: FieldChange) -> str:
     if field.secret:
         return f"{name} = (sensitive value)"
     if field.before is None:
-        return f"{name} = {value(field.after)}"
+        return f"{name} = {_brief(field.after)}"
     if field.after is None:
-        return f"{name} = {value(field.before)} -> null"
+        return f"{name} = {_brief(field.before)} -> null"
     return f"{name} = {value(field.before)} -> {value(field.after)}"
+
+
+def _brief(whole: Value) -> str:
+    lines = whole.splitlines() if isinstance(whole, str) else ()
+    return f"({len(lines)} lines)" if len(lines) > 1 else value(whole)
 
 
 def _created(change: Change) -> Iterator[tuple[str, str]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -96,3 +98,4 @@ def bench(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
     monkeypatch.setenv("PATH", f"{folder / 'plugins'}:{tool.path()}")
     with serving(folder / "aws", QUICK) as endpoint, client("ec2", endpoint) as ec2:
         yield Bench(folder, endpoint, ec2)
+    assert not [found for found in gc.get_objects() if isinstance(found, asyncio.BaseEventLoop) and not found.is_closed()]

@@ -229,3 +229,15 @@ def test_a_circle_of_needs_is_named():
     ]
     with pytest.raises(errors.ReconcilerError, match="these need each other"):
         plan.order(changes)
+
+
+def test_of_a_text_of_many_lines_only_those_that_differ_are_shown():
+    def shown(before: str | None, after: str | None) -> list[str]:
+        fields = (FieldChange(("data", "a.conf"), before, after),)
+        return text.fields(Change(parse("kubernetes/lab/kv/ConfigMap/default/kv"), "update", "engine", "", "kv", fields))
+
+    whole = "".join(f"line {n}\n" for n in range(40))
+    assert shown(whole, whole.replace("line 7\n", "--flag\n")) == ["  ~ data.a.conf", "      - line 7", "      + --flag"]
+    assert shown(whole, whole.replace("line", "row"))[-1] == "      (68 more lines)"
+    assert shown("one\r\ntwo\r\n", "one\ntwo\n") == ["  ~ data.a.conf", "      (only the ends of lines differ)"]
+    assert (shown(None, whole), shown(whole, None)) == (["  + data.a.conf = (40 lines)"], ["  - data.a.conf = (40 lines) -> null"])
