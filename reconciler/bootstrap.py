@@ -21,7 +21,7 @@ from reconciler.members.member import declared, departing
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
-from reconciler.model.outcome import Outcome
+from reconciler.model.outcome import Outcome, first_lacking
 from reconciler.outside import Outside
 from reconciler.ports import Payload, Progress, StackView
 from reconciler.resources import kubernetes
@@ -171,13 +171,19 @@ class Home(Outside):
     def _tick_members(self, desired: Desired, changes: Iterable[Change], progress: Progress) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)
         going = departing(changes, desired.environment)
+        unbound = self.initialiser.bind(desired)
         standing = self.members_controller.tick(members, going)
         for whom, deed in standing.deeds:
             progress(whom, "done", deed)
-        return {**standing.services, **{name: standing.members[name] for name in going if name in standing.members}}
+        initial = self.initialiser.tick(desired, members, standing.live)
+        services = {name: first_lacking(unbound.get(name), outcome, initial.get(name)) for name, outcome in standing.services.items()}
+        return {**services, **{name: standing.members[name] for name in going if name in standing.members}}
 
     def _standing(self, desired: Desired) -> Mapping[str, Outcome]:
-        return self._looking().look(declared(desired.services, desired.environment, self.types)).services
+        members = declared(desired.services, desired.environment, self.types)
+        standing = self._looking().look(members)
+        initial = self._initialiser(self.cluster).look(desired, members, standing.live)
+        return {name: first_lacking(outcome, initial.get(name)) for name, outcome in standing.services.items()}
 
     def _summaries(self, desired: Desired) -> Any:
         known = self.known_records()

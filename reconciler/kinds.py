@@ -16,6 +16,7 @@ from pydantic import BaseModel
 
 from reconciler.errors import UsageError
 from reconciler.model.environment import Environment
+from reconciler.model.initialise import Generated, Initialisation
 from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -134,7 +135,8 @@ class ServiceType:
     """A service type: what `SERVICE` of a file of `stacks` holds.
 
     *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
-    options' model cannot. *order* is how its members restart, given their names.
+    options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
+    is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do.
     """
 
     name: str
@@ -145,6 +147,8 @@ class ServiceType:
     options: type[BaseModel] = NoOptions
     check: Callable[[Service, Environment], Iterable[Check]] = _nothing_to_check
     order: Callable[[tuple[str, ...]], tuple[str, ...]] = field(default=lambda names: tuple(reversed(names)))
+    secrets: Callable[[Service, Environment], tuple[Generated, ...]] = lambda _service, _environment: ()
+    initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

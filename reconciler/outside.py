@@ -14,7 +14,7 @@ from reconciler.kinds import Kind, ServiceType
 from reconciler.model import allowance
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
-from reconciler.ports import Engine, Lease
+from reconciler.ports import Cluster, Engine, Lease
 from reconciler.resources import kubernetes
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from reconciler.components.controller import Controller as ComponentsController
     from reconciler.components.ports import Records, SessionRunner
     from reconciler.members.controller import Controller as MembersController
+    from reconciler.members.initial.controller import Initialiser
     from reconciler.model.componentstate import ComponentState
 
 
@@ -192,6 +193,16 @@ class Outside:
         from reconciler.members.controller import Controller  # noqa: PLC0415
 
         return Controller(self.members_cluster, self.members_cloud, self.clock, self.environment)
+
+    @cached_property
+    def initialiser(self) -> Initialiser:
+        return self._initialiser(self.members_cluster)
+
+    def _initialiser(self, cluster: Cluster) -> Initialiser:
+        from providers.bindings import Bindings  # noqa: PLC0415
+        from reconciler.members.initial.controller import Initialiser  # noqa: PLC0415
+
+        return Initialiser(cluster, Bindings(self.cluster), self.clock, self.types)
 
     def _looking(self) -> MembersController:
         from reconciler.members.controller import Controller  # noqa: PLC0415

@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol, Self
 
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change
+from reconciler.model.initialise import Generated
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Outcome
 from reconciler.model.resource import Resource
@@ -207,6 +208,18 @@ class Leases(Protocol):
 
     def hold(self, name: str, *, duration: float) -> Lease:
         """Take the lease *name* for *duration* seconds, renewed all the while; LockHeld where another has it."""
+        ...
+
+
+class Secrets(Protocol):
+    """What is generated: made once, and told to nobody but those who mount it."""
+
+    def names(self, namespace: str) -> frozenset[str]:
+        """The names of all Secrets of *namespace*; nothing else of them is read."""
+        ...
+
+    def make(self, namespace: str, labels: Mapping[str, str], wanted: Generated) -> bool:
+        """Make the Secret; False where there is one of its name, which stays as it is."""
         ...
 
 

@@ -100,7 +100,7 @@ class Lease:
 
 @dataclass(frozen=True, slots=True)
 class Set:
-    """A StatefulSet; *revision* is the one its Pods should have."""
+    """A StatefulSet; *revision* is the one its Pods should have, *uid* its own."""
 
     name: str
     namespace: str
@@ -108,6 +108,7 @@ class Set:
     observed: int
     replicas: int
     revision: str
+    uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,7 @@ def stateful_set(payload: Payload) -> Set:
         observed=status.get("observedGeneration", 0),
         replicas=payload["spec"].get("replicas", 1),
         revision=status.get("updateRevision", ""),
+        uid=metadata.get("uid", ""),
     )
 
 

@@ -36,6 +36,11 @@ class Failed:
 Outcome: TypeAlias = Done | Waiting | Blocked | Failed
 
 
+def first_lacking(*outcomes: Outcome | None) -> Outcome:
+    """The first that is not done; Done where all are. None stands for what does not apply."""
+    return next((one for one in outcomes if one is not None and not isinstance(one, Done)), Done())
+
+
 def spell(outcome: Outcome) -> str:
     """An outcome as the reason why something is not as it should be; "" where it is."""
     match outcome:

@@ -10,6 +10,7 @@ from typing import Any
 
 from reconciler.kinds import MemberPlan
 from reconciler.model.address import ResourceId
+from reconciler.model.document import SecretRef
 from reconciler.model.environment import Environment
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -20,6 +21,9 @@ SET = "reconciler/set"  # a label: which of a service's StatefulSets a Pod is of
 CHECKSUM = "reconciler/checksum"
 RESTARTED = "reconciler/restarted-at"
 CONFIG_PATH = "/etc/service"
+SECRETS_PATH = "/etc/service-secrets"  # each in a file of its own
+OWN_PATH = "/run/service"  # in memory: what a Pod makes of its secrets for itself
+_SECRET_MODE = 0o440  # with fsGroup also readable for whoever the image runs as
 _HISTORY = 10  # revisions kept: the server's default, said because it cannot change, so that an imported set is declared as it is read
 _MOVED_AFTER = 30  # seconds that a Pod stays on a node that is gone, in place of Kubernetes' 300
 
@@ -29,8 +33,8 @@ class Program:
     """What a type says of its Pods.
 
     *container* is the main one: name, image, command, ports and probes. *mounts* say where a volume lies in it. *files* are
-    mounted at CONFIG_PATH. A change of *signature* restarts the Pods, so it must not depend on how many members there are unless
-    each of them has to know.
+    mounted at CONFIG_PATH, *secrets* at SECRETS_PATH. A change of *signature* restarts the Pods, so it must not depend on how many
+    members there are unless each of them has to know.
     """
 
     container: Mapping[str, Any]
@@ -39,6 +43,7 @@ class Program:
     signature: Any = ""
     ports: Mapping[str, int] = field(default_factory=dict)
     preparing: tuple[Mapping[str, Any], ...] = ()  # init containers that run once the member is in its place
+    secrets: Mapping[str, SecretRef] = field(default_factory=dict)  # by the name of their file at SECRETS_PATH
     grace: int = 30
 
 
@@ -79,6 +84,8 @@ def main_container(service: Service, environment: Environment, program: Program)
     mounts: list[dict[str, Any]] = [{"name": name, "mountPath": path} for name, path in program.mounts.items()]
     if program.files:
         mounts.append({"name": "config", "mountPath": CONFIG_PATH, "readOnly": True})
+    if program.secrets:
+        mounts += _secret_mounts()
     # A member with an address of its own binds to that only, so several may share a node; declared ports would keep them apart.
     ports = [] if member.has_interface(service) else [{"name": name, "containerPort": port} for name, port in program.ports.items()]
     own = {
@@ -104,6 +111,8 @@ def _pod_template(service: Service, environment: Environment, program: Program) 
 
 def _pod(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
     volumes = [{"name": "config", "configMap": {"name": config_name(service)}}] if program.files else []
+    if program.secrets:
+        volumes += [_secrets(program), {"name": "own", "emptyDir": {"medium": "Memory"}}]
     network: dict[str, Any] = {}
     if member.has_interface(service):
         volumes.append({"name": "member", "configMap": {"name": member.facts_name(service)}})
@@ -122,6 +131,27 @@ def _pod(service: Service, environment: Environment, program: Program) -> dict[s
         "terminationGracePeriodSeconds": program.grace,
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # their REDIS_PORT=tcp://… is read by many an image as its own setting
+    }
+
+
+def _secrets(program: Program) -> dict[str, Any]:
+    """One volume of all secrets. A Pod waits for those that are not made yet."""
+    sources = [{"secret": {"name": ref.name, "items": [{"key": ref.key or file, "path": file}]}} for file, ref in program.secrets.items()]
+    return {"name": "secrets", "projected": {"sources": sources, "defaultMode": _SECRET_MODE}}
+
+
+def _secret_mounts() -> list[dict[str, Any]]:
+    return [{"name": "secrets", "mountPath": SECRETS_PATH, "readOnly": True}, {"name": "own", "mountPath": OWN_PATH}]
+
+
+def own_files(name: str, image: str, script: str) -> dict[str, Any]:
+    """An init container that writes below OWN_PATH what its Pod makes of its secrets."""
+    return {
+        "name": name,
+        "image": image,
+        "command": ["bash", "-ec", script],
+        "volumeMounts": _secret_mounts(),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
 

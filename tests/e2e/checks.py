@@ -110,13 +110,15 @@ def cluster(world: World, commit: Commit) -> None:
 
 def services(world: World, commit: Commit, value: str) -> None:
     """Each service works for a client of its own kind that knows nothing but names."""
-    answers = world.work.ask(lab_world.questions(world.town, commit, value))
+    passwords = {one.name: world.judge.secret(f"{one.name}-auth", "password") for one in commit.services if one.options.get("auth")}
+    answers = world.work.ask(lab_world.questions(world.town, commit, value, passwords))
     for service in commit.services:
         answer, names = answers[service.name], [world.town.fqdn(member) for member in service.members]
         match service.type:
             case "redis":
                 assert answer["values"] == dict.fromkeys(names, value), answer
                 assert answer["roles"] == {name: "slave" if number else "master" for number, name in enumerate(names)}
+                assert answer["refused"] == [True] * len(names) * (service.name in passwords)
                 mebi = int(service.options["maxmemory"].removesuffix("Mi"))
                 assert set(answer["maxmemory"].values()) == {str(mebi * 2**20)}
             case "zookeeper":

@@ -299,7 +299,7 @@ def _service(draw: random.Random, name: str, kind: str, zones: tuple[str, ...], 
         own_zones=own,
         addresses=draw.choice(("none", "private")) if kind != "redis" or not many else "none",
         volume="data" if kind != "generic" else draw.choice(("store", "state", "disk")),
-        options=_options(draw, kind),
+        options=_options(draw, kind) | ({"auth": True} if kind == "redis" and many else {}),
         text=f"{name}-{draw.randint(100, 999)}",
         port=draw.randint(7000, 7999),
     )
@@ -326,7 +326,11 @@ def _changed(draw: random.Random, service: Service) -> Service:
         return grown
     step = draw.choice((-1, 1)) if service.replicas > 1 else 1
     more = replace(grown, replicas=service.replicas + step)
-    return replace(more, text=f"{service.text}b") if service.type == "generic" else replace(more, options=_options(draw, "redis"))
+    return (
+        replace(more, text=f"{service.text}b")
+        if service.type == "generic"
+        else replace(more, options={**more.options, **_options(draw, "redis")})
+    )
 
 
 def _fleets(draw: random.Random, words: list[str]) -> Iterator[Fleet]:

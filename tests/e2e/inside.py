@@ -14,15 +14,19 @@ _PATIENCE = 15.0
 
 
 def redis(question: dict[str, Any]) -> dict[str, Any]:
-    """Write to the primary, read from every replica: {role by name, value by name}."""
+    """Write to the primary, read from every replica: {role by name, value by name, whether each refuses who has no password}."""
     import redis as library  # noqa: PLC0415 - only who asks for it
 
-    clients = {name: library.Redis(host=name, port=6379, socket_timeout=5, decode_responses=True) for name in question["members"]}
+    settings: dict[str, Any] = {"port": 6379, "socket_timeout": 5, "decode_responses": True}
+    strangers = [library.Redis(host=name, **settings) for name in question["members"] if question["password"]]
+    refused = [_is_refused(partial(one.get, question["key"]), library.AuthenticationError) for one in strangers]
+    clients = {name: library.Redis(host=name, password=question["password"], **settings) for name in question["members"]}
     primary, *_ = clients.values()
     primary.set(question["key"], question["value"])
     values = {name: _until(partial(client.get, question["key"]), question["value"]) for name, client in clients.items()}
     maximum = {name: client.config_get("maxmemory")["maxmemory"] for name, client in clients.items()}
-    return {"roles": {name: client.info("replication")["role"] for name, client in clients.items()}, "values": values, "maxmemory": maximum}
+    roles = {name: client.info("replication")["role"] for name, client in clients.items()}
+    return {"roles": roles, "values": values, "maxmemory": maximum, "refused": refused}
 
 
 def zookeeper(question: dict[str, Any]) -> dict[str, Any]:
@@ -51,6 +55,14 @@ def generic(question: dict[str, Any]) -> dict[str, Any]:
         with socket.create_connection((name, question["port"]), timeout=10) as connection, connection.makefile() as lines:
             said[name] = lines.read().strip()
     return {"said": said}
+
+
+def _is_refused(ask: Callable[[], Any], how: type[Exception]) -> bool:
+    try:
+        ask()
+    except how:
+        return True
+    return False
 
 
 def _until(read: Callable[[], Any], wanted: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 from collections import Counter, defaultdict
@@ -73,6 +74,11 @@ class Judge:
         host, _, port = self.told["dns"].rpartition(":")
         resolver.nameservers, resolver.port, resolver.lifetime = [host], int(port), 10.0
         return sorted(answer.to_text() for answer in resolver.resolve(f"{name}.", "A", search=False))
+
+    def secret(self, name: str, key: str) -> str:
+        """A value that was generated."""
+        (one,) = (one for one in self.objects("secrets").values() if one["metadata"]["name"] == name)
+        return base64.b64decode(one["data"][key]).decode()
 
     def objects(self, kind: str, *selectors: str) -> dict[str, dict[str, Any]]:
         """Kubernetes objects of one kind, by name."""

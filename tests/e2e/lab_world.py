@@ -110,8 +110,8 @@ def start_hosts(workshop: Workshop, names: Mapping[str, str]) -> hosts.Hosts:
     return started
 
 
-def questions(town: Town, commit: Commit, value: str) -> dict[str, Any]:
-    """What to ask every service of *commit*."""
+def questions(town: Town, commit: Commit, value: str, passwords: Mapping[str, str]) -> dict[str, Any]:
+    """What to ask every service of *commit*; those of some need one of the *passwords*."""
     return {
         one.name: {
             "type": one.type,
@@ -119,6 +119,7 @@ def questions(town: Town, commit: Commit, value: str) -> dict[str, Any]:
             "key": "judged",
             "value": value,
             "port": one.port,
+            "password": passwords.get(one.name),
         }
         for one in commit.services
     }

@@ -13,14 +13,16 @@ from tests.unit.test_stacks import changed, example, rendered
 
 def says(folder: Path, info: str, replicas: int = 3, ping: str = "PONG") -> tuple[int, str]:
     """How the script of a service of *replicas* members ends, and what it complains of, where Redis tells *info*."""
-    service = changed(example("redis"), replicas=replicas)
+    service = changed(example("redis"), replicas=replicas, options={"auth": True})
     files = next(resource.fields["data"] for id, resource in rendered(service).items() if "ConfigMap" in id)
     for name, content in files.items():
         (folder / name).write_text(content)
     cli = folder / "redis-cli"
-    cli.write_text(f"#!/bin/sh\nprintf '%s\\r\\n' {ping} {' '.join(info.split())}\n")
+    knows = '[ "$REDISCLI_AUTH" = "open sesame" ] || exit 9'
+    cli.write_text(f"#!/bin/sh\n{knows}\nprintf '%s\\r\\n' {ping} {' '.join(info.split())}\n")
     cli.chmod(0o755)
-    script = files["ready.sh"].replace(workload.CONFIG_PATH, str(folder))
+    (folder / "password").write_text("open sesame")
+    script = files["ready.sh"].replace(workload.SECRETS_PATH, str(folder)).replace(workload.CONFIG_PATH, str(folder))
     environment = {"PATH": f"{folder}:/usr/bin:/bin", "FQDN": "kv-0.db.internal"}
     ended = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
     return ended.returncode, ended.stderr.strip()

@@ -1,0 +1,153 @@
+"""The controller of initialisation: sees to generated secrets, reads Jobs in bulk, decides, starts the next. Its memory is the cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from reconciler import errors
+from reconciler.kinds import ServiceType
+from reconciler.members.act import refusal
+from reconciler.members.initial import job
+from reconciler.members.initial.decide import Verdict, decide
+from reconciler.members.initial.job import Turn
+from reconciler.members.live import Live, Set
+from reconciler.members.member import Member
+from reconciler.model.desired import Desired
+from reconciler.model.initialise import Initialisation, Script
+from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.service import Service
+from reconciler.ports import Clock, Cluster, Secrets
+from reconciler.resources import kubernetes, marks, moved
+
+_JOB_NAME = "batch.kubernetes.io/job-name"
+
+
+@dataclass(frozen=True, slots=True)
+class _Case:
+    """A service that has an initialisation, and is far enough for it."""
+
+    service: Service
+    wanted: Initialisation
+    situation: str
+    owner: Set
+
+
+@dataclass(slots=True)
+class Initialiser:
+    """Level-triggered like the members' controller. *settled* and *made* spare reads; losing them costs one."""
+
+    cluster: Cluster
+    secrets: Secrets
+    clock: Clock
+    types: Mapping[str, ServiceType]
+    settled: dict[str, str] = field(default_factory=dict)  # service → the situation in which it said that it is initialised
+    made: set[tuple[str, str]] = field(default_factory=set)
+
+    def bind(self, desired: Desired) -> dict[str, Outcome]:
+        """Make the generated secrets of all services that lack them; how it stands with those for whom that was refused."""
+        refused: dict[str, Outcome] = {}
+        wanted = [
+            (service, one)
+            for service in desired.services
+            for one in self.types[service.type].secrets(moved.base(service), desired.environment)
+        ]
+        lacking = [(service, one) for service, one in wanted if (service.namespace, one.name) not in self.made]
+        try:
+            for namespace in sorted({service.namespace for service, _ in lacking}):
+                self.made |= {(namespace, name) for name in self.secrets.names(namespace)}
+        except errors.ProviderError as error:
+            return {service.name: refusal(error) for service, _ in lacking}
+        for service, one in lacking:
+            if (service.namespace, one.name) in self.made:
+                continue
+            try:
+                self.secrets.make(service.namespace, marks.labels(desired.environment.name, service.name), one)
+                self.made.add((service.namespace, one.name))
+            except errors.ProviderError as error:
+                refused[service.name] = refusal(error)
+        return refused
+
+    def tick(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome]:
+        """One step for each service that can take one; how each that has an initialisation stands."""
+        cases, outcomes = self._cases(desired, members, live)
+        try:
+            turns = self._turns(desired) if cases else {}
+        except errors.ProviderError as error:
+            return {**outcomes, **dict.fromkeys((case.service.name for case in cases), refusal(error))}
+        for case in cases:
+            verdict = decide(case.wanted, case.situation, turns.get(case.service.name, ()), self.clock.now())
+            outcomes[case.service.name] = self._act(case, verdict, desired)
+        return outcomes
+
+    def look(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome]:
+        """How each service that has an initialisation stands, without doing anything about it."""
+        cases, outcomes = self._cases(desired, members, live)
+        turns = self._turns(desired) if cases else {}
+        for case in cases:
+            verdict = decide(case.wanted, case.situation, turns.get(case.service.name, ()), self.clock.now())
+            outcomes[case.service.name] = verdict.outcome
+        return outcomes
+
+    def _cases(self, desired: Desired, members: Iterable[Member], live: Live) -> tuple[list[_Case], dict[str, Outcome]]:
+        cases: list[_Case] = []
+        outcomes: dict[str, Outcome] = {}
+        of: dict[str, list[Member]] = {}
+        for member in members:
+            of.setdefault(member.service, []).append(member)
+        for service in desired.services:
+            wanted = self.types[service.type].initialise(moved.base(service), desired.environment)
+            if wanted is None or service.stopped:
+                continue
+            mine = of.get(service.name, [])
+            sets = [one for key in sorted({(one.namespace, one.set_name) for one in mine}) if (one := live.sets.get(key))]
+            away = [member.name for member in mine if not _runs(member, live)]
+            if away:
+                outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
+                continue
+            case = _Case(service, wanted, job.situation(service, wanted.look, sets, (one.name for one in mine)), sets[0])
+            if self.settled.get(service.name) == case.situation:
+                outcomes[service.name] = Done()
+            else:
+                cases.append(case)
+        return cases, outcomes
+
+    def _turns(self, desired: Desired) -> dict[str, list[Turn]]:
+        """The Jobs of all services of the environment, by service."""
+        selector = f"{marks.ENVIRONMENT}={desired.environment.name},{job.LABEL}"
+        jobs = list(self.cluster.list(kubernetes.JOB, selector=selector))
+        pods = (
+            {pod["metadata"]["labels"].get(_JOB_NAME): pod for pod in self.cluster.list(kubernetes.POD, selector=selector)} if jobs else {}
+        )
+        found: dict[str, list[Turn]] = {}
+        for payload in jobs:
+            turn = job.turn(payload, pods.get(payload["metadata"]["name"]))
+            found.setdefault(turn.service, []).append(turn)
+        return found
+
+    def _act(self, case: _Case, verdict: Verdict, desired: Desired) -> Outcome:
+        try:
+            if verdict.start:
+                self._start(case, verdict.start, verdict.number, desired)
+            for turn in verdict.outdated:
+                self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
+        except errors.ProviderError as error:
+            return refusal(error)
+        if isinstance(verdict.outcome, Done):
+            self.settled[case.service.name] = case.situation
+        return verdict.outcome
+
+    def _start(self, case: _Case, script: Script, number: int, desired: Desired) -> None:
+        of = job.stateful_set(case.service, desired.resources.values())
+        if of is None:
+            raise errors.ProviderError(f"{case.service.name} declares no StatefulSet whose image could be asked")
+        body = job.manifest(case.service, desired.environment, script, case.situation, number, of, case.owner)
+        self.cluster.create(kubernetes.JOB, body)  # None: another reconciler was faster, and started the same
+
+
+def _runs(member: Member, live: Live) -> bool:
+    """Whether the member's container has been started, at the revision that is declared."""
+    owner, pods = live.sets.get((member.namespace, member.set_name)), live.running(member.name)
+    if owner is None or owner.observed < owner.generation or len(pods) != 1:
+        return False
+    return pods[0].phase == "Running" and not pods[0].terminating and pods[0].revision == owner.revision

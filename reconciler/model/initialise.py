@@ -1,0 +1,46 @@
+"""What a service type says of its initialisation: how its application is asked, and what is to be done, given what it says of itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+Said: TypeAlias = Mapping[str, Any]  # what a look found out: the JSON object that its script gave to `say`
+LOOK = "look"
+
+
+@dataclass(frozen=True, slots=True)
+class Script:
+    """What a Job runs: *text* in bash, in the service's own image, with its configuration and secrets and without its data.
+
+    *does* says it for people ("look", "initiate the replica set"). Within *deadline* seconds it ends, or is ended. It has to be safe to
+    run again from any prefix of itself: who runs it may die at any moment. `say JSON` is its answer, of 4 KiB at most.
+    """
+
+    does: str
+    text: str
+    deadline: int = 120
+
+
+Next: TypeAlias = Script | str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Initialisation:
+    """How a service becomes what its spec says, level-triggered: *look* asks, *next* decides from the answer alone.
+
+    *next* gives the step to take, or what is still lacking though nothing can be done about it ("kv-1 has loaded its data"), or None:
+    the application itself says that it is initialised.
+    """
+
+    look: Script
+    next: Callable[[Said], Next]
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A Secret that is made once, before its first use, and never changed: by key, how many random letters and digits it holds."""
+
+    name: str
+    keys: Mapping[str, int] = field(default_factory=dict)
