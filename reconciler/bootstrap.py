@@ -17,6 +17,7 @@ from reconciler.apply import Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
 from reconciler.members import act
+from reconciler.members.live import Live
 from reconciler.members.member import declared, departing
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
@@ -48,6 +49,8 @@ def home(environment: str) -> Iterator[Home]:
 
 class Home(Outside):
     """One environment on this machine, as commands use it: specs, a World, remembered plans, interruption."""
+
+    _seen = Live()  # of members, at the last tick: who is asked whether it leads need not be known to the moment
 
     def world(self, repo: str, ref: str | None) -> tuple[World, Desired]:
         """The outside and the specs, ready to plan; writing ports are made when something is carried out."""
@@ -172,7 +175,9 @@ class Home(Outside):
         members = declared(desired.services, desired.environment, self.types)
         going = departing(changes, desired.environment)
         unbound = self.initialiser.bind(desired)
-        standing = self.members_controller.tick(members, going)
+        leaders = self.initialiser.leaders(desired, members, self._seen)
+        standing = self.members_controller.tick(members, going, leaders)
+        self._seen = standing.live
         for whom, deed in standing.deeds:
             progress(whom, "done", deed)
         initial = self.initialiser.tick(desired, members, standing.live)

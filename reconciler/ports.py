@@ -91,8 +91,8 @@ class Cluster(Protocol):
         """A JSON merge patch."""
         ...
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
-        """False where there was nothing to delete."""
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+        """False where there was nothing to delete, or another of that name than the one of *uid*."""
         ...
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:

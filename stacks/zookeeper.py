@@ -23,6 +23,7 @@ from typing import Any
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Flag, Part, Positive
 from reconciler.model.environment import Environment
+from reconciler.model.initialise import LEADER, LOOK, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -122,6 +123,19 @@ def _config(service: Service, environment: Environment, name: str) -> str:
     return "".join(f"{key}={value}\n" for key, value in settings.items())
 
 
+def leader(service: Service, environment: Environment) -> Script:
+    """Who of the ensemble leads: its restart has the others vote, so it comes last."""
+    names = {one.name: cloud.fqdn(environment, one.name) for one in member.members(service, environment)}
+    asked = "".join(f"ask {name} {fqdn}\n" for name, fqdn in names.items())
+    text = f"""\
+leader=
+ask() {{ if mode "$2" | grep -Eq '^Mode: (leader|standalone)'; then leader=$1; fi; }}
+mode() {{ timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/{CLIENT}" && printf srvr >&3 && cat <&3' "$1"; }}
+{asked}say "{{\\"{LEADER}\\": \\"$leader\\"}}"
+"""
+    return Script(LOOK, text)
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     if service.replicas % 2 == 0:
@@ -148,4 +162,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    leader=leader,
 )

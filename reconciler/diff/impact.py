@@ -56,8 +56,8 @@ def _of_set(id: ResourceId, declared: Fields, live: Observation, paths: list[Pat
 
 def _restarts(staying: tuple[str, ...], declared: Fields, order: Order) -> str:
     strategy = _at(declared, "spec", "updateStrategy")
-    if _at(strategy, "type") == "OnDelete":
-        return _named("restarts, each once its Pod is deleted:", order(staying))
+    if _at(strategy, "type") == "OnDelete":  # `members` deletes them, one by one
+        return _named("restarts", order(staying))
     partition = _at(strategy, "rollingUpdate", "partition")
     ordinals = range(partition if isinstance(partition, int) else 0, 1 << 31)
     return _named("restarts", (name for name in reversed(staying) if int(name.rpartition("-")[2]) in ordinals))

@@ -78,7 +78,7 @@ class Actor:
             case Detach():
                 self.cloud.call("ec2", "detach_network_interface", AttachmentId=action.attachment, Force=action.force)
             case Renew():
-                self.cluster.delete(kubernetes.POD, action.pod.name, namespace=action.pod.namespace)
+                self.cluster.delete(kubernetes.POD, action.pod.name, namespace=action.pod.namespace, uid=action.pod.uid)
             case Point() | Remove():
                 pass  # these go out together
         return True
@@ -96,8 +96,8 @@ def told(decisions: Mapping[str, Decision], refused: Mapping[str, Outcome]) -> I
                 yield name, f"{interface} is being attached to {instance}"
             case Detach(attachment):
                 yield name, f"attachment {attachment} is being taken away"
-            case Renew(pod):
-                yield name, f"Pod {pod.name}, which cannot start, deleted"
+            case Renew(pod, why):
+                yield name, f"Pod {pod.name} is made anew: {why}"
 
 
 def _spelt(record: Record) -> str:

@@ -7,15 +7,18 @@ from dataclasses import dataclass, field, replace
 
 from reconciler import errors
 from reconciler.members import act, read, readiness
-from reconciler.members.decide import Decision, Point, broken, decide, depart
+from reconciler.members.decide import Decision, Point, Renew, broken, decide, depart
 from reconciler.members.live import Live, Pod
 from reconciler.members.member import Member
+from reconciler.members.readiness import outdated
+from reconciler.members.rollout import NOBODY, Rollout, by_service, following
 from reconciler.model.environment import Environment
-from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.outcome import Done, Failed, Outcome, Waiting
 from reconciler.ports import Clock, Cloud, Cluster
 
 VERIFY_EVERY = 30.0  # seconds for which a place that was right is not looked up again while its Pod stays the same
 PAUSE = 3.0  # seconds after a refusal
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,11 @@ class Controller:
         self._actor = act.Actor(cluster, cloud, clock, environment)
         self._memory = _Memory()
 
-    def tick(self, members: Iterable[Member], departing: Iterable[str] = ()) -> Standing:
-        """Bring every member one step nearer to its place. *departing* are those to clean up after, once their Pods have ended."""
+    def tick(self, members: Iterable[Member], departing: Iterable[str] = (), leaders: Mapping[str, str] = _NONE) -> Standing:
+        """Bring every member one step nearer to its place. *departing* are those to clean up after, once their Pods have ended.
+
+        *leaders* say by service who leads, "" where that is being asked.
+        """
         wanted, leaving = tuple(members), set(departing)
         if not wanted and not leaving:
             return Standing()
@@ -57,12 +63,21 @@ class Controller:
             decisions, live = self._decide(wanted, going, fixed=bool(leaving))
             refused = self._actor.carry_out(decisions, live.zone)
             live = self._explained(wanted, live)
+            lacking = {name: "" if _settles(decision) else decision.until for name, decision in decisions.items()}
+            still = [one for one in wanted if one.service not in _renewing(wanted, decisions)]
+            rollouts = _rollouts(still, lacking, live, refused, leaders)
+            renewals = {one.renew.name: Decision((Renew(one.renew, "its turn in the rollout"),)) for one in rollouts.values() if one.renew}
+            refused |= self._actor.carry_out(renewals, live.zone)
         except errors.ProviderError as error:
             self._memory.zone = ""  # it may be the zone that is gone
             return _unread(wanted, going, act.refusal(error))
         self._remember(decisions, refused, live)
-        lacking = {name: "" if _settles(decision) else decision.until for name, decision in decisions.items()}
-        return replace(self._judge(wanted, going, lacking, live), deeds=tuple(act.told(decisions, refused)))
+        standing = self._judge(wanted, going, lacking, live)
+        rolling = {
+            name: Waiting(one.until) for name, one in rollouts.items() if one.until and not isinstance(standing.services[name], Failed)
+        }
+        deeds = (*act.told(decisions, refused), *act.told(renewals, refused))
+        return replace(standing, services={**standing.services, **rolling}, deeds=deeds)
 
     def look(self, members: Iterable[Member]) -> Standing:
         """How every member stands, without doing anything about it: reading credentials are enough."""
@@ -147,7 +162,25 @@ class Controller:
         outcomes = {one.name: refused.get(one.name) or readiness.of_member(one, live, lacking.get(one.name, "")) for one in wanted}
         for name in going:
             outcomes[name] = refused.get(name) or (Waiting(lacking[name]) if lacking.get(name) else Done())
-        return Standing(_by_service(wanted, outcomes, live), outcomes, live)
+        return Standing(_standings(wanted, outcomes, live), outcomes, live)
+
+
+def _rollouts(
+    members: Iterable[Member], lacking: Mapping[str, str], live: Live, refused: Mapping[str, Outcome], leaders: Mapping[str, str]
+) -> dict[str, Rollout]:
+    """What is next in each service of which a member runs an old revision."""
+    found: dict[str, Rollout] = {}
+    for name, mine in by_service(members).items():
+        if any(outdated(member, live) for member in mine):
+            works = {one.name: refused.get(one.name) or readiness.of_work(one, live, lacking.get(one.name, "")) for one in mine}
+            found[name] = following(mine, works, live, leaders.get(name, NOBODY))
+    return found
+
+
+def _renewing(members: Iterable[Member], decisions: Mapping[str, Decision]) -> frozenset[str]:
+    """The services of which a Pod is made anew already: nobody else of theirs goes on what was read before that."""
+    names = {name for name, decision in decisions.items() if any(isinstance(action, Renew) for action in decision.actions)}
+    return frozenset(member.service for member in members if member.name in names)
 
 
 def _same_place(one: Pod, other: Pod) -> bool:
@@ -159,9 +192,8 @@ def _settles(decision: Decision) -> bool:
     return not decision.until or (bool(decision.actions) and isinstance(decision.actions[-1], Point))
 
 
-def _by_service(members: tuple[Member, ...], outcomes: Mapping[str, Outcome], live: Live) -> dict[str, Outcome]:
-    names = dict.fromkeys(member.service for member in members)
-    return {name: readiness.of_service([one for one in members if one.service == name], outcomes, live) for name in names}
+def _standings(members: tuple[Member, ...], outcomes: Mapping[str, Outcome], live: Live) -> dict[str, Outcome]:
+    return {name: readiness.of_service(mine, outcomes, live) for name, mine in by_service(members).items()}
 
 
 def _unread(wanted: tuple[Member, ...], going: tuple[str, ...], outcome: Outcome) -> Standing:

@@ -73,9 +73,10 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Renew:
-    """Delete a Pod that cannot start at an old revision: a StatefulSet waits for it for ever, and the mended one never comes."""
+    """Delete a Pod of an old revision, so that one of the new comes in its place; *why* is for people."""
 
     pod: Pod
+    why: str
 
 
 Action: TypeAlias = Claim | Point | Attach | Detach | Remove | Release | Renew
@@ -100,7 +101,7 @@ def decide(member: Member, live: Live) -> Decision:
     if pod.terminating:
         return Decision(until=f"its old Pod on {pod.node} has ended")
     if broken(pod, member, live):
-        return Decision((Renew(pod),), f"its Pod, which cannot start at revision {pod.revision}, is made anew")
+        return Decision((Renew(pod, "it cannot start"),), f"its Pod, which cannot start at revision {pod.revision}, is made anew")
     step = _point(member, pod, live) if member.follows else _bring(member, pod, live)
     lease = live.leases.get(member.name)
     if not step.actions and lease and lease.holder == pod.uid:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from reconciler.kinds import ServiceType
+from reconciler.kinds import MemberPlan, ServiceType
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.environment import Environment
@@ -17,7 +17,8 @@ from reconciler.resources import cloud, declare, storage
 class Member:
     """One member. *follows* says that its record follows its Pod; otherwise it has an interface that follows its Pod to its node.
 
-    *disks* are its volumes: name → PersistentVolume. A *stopped* member has no Pod and needs none.
+    *disks* are its volumes: name → PersistentVolume. A *stopped* member has no Pod and needs none. *turn* is its place in the order in
+    which the members of its service restart.
     """
 
     name: str
@@ -32,27 +33,34 @@ class Member:
     ttl: int
     disks: Mapping[str, str]
     stopped: bool = False
+    turn: int = 0
 
 
 def declared(services: Iterable[Service], environment: Environment, types: Mapping[str, ServiceType]) -> tuple[Member, ...]:
     """The members of *services*, in the order of their ordinals."""
-    return tuple(
-        Member(
-            name=plan.name,
-            service=service.name,
-            namespace=service.namespace,
-            zone=plan.zone,
-            set_name=plan.set_name,
-            fqdn=cloud.fqdn(environment, plan.name),
-            record=ResourceId("record", environment.name, "", cloud.fqdn(environment, plan.name)),
-            interface=ResourceId("interface", environment.name, service.name, plan.name),
-            follows=service.addresses == "none",
-            ttl=int(environment.dns.ttl.seconds),
-            disks={name: storage.persistent_name(environment, plan.name, name) for name in storage.names(service)},
-            stopped=service.stopped,
-        )
-        for service in services
-        for plan in declare.members(service, environment, types[service.type])
+    found: list[Member] = []
+    for service in services:
+        plans = declare.members(service, environment, types[service.type])
+        turns = {name: turn for turn, name in enumerate(types[service.type].order(tuple(plan.name for plan in plans)))}
+        found += (_member(service, environment, plan, turns[plan.name]) for plan in plans)
+    return tuple(found)
+
+
+def _member(service: Service, environment: Environment, plan: MemberPlan, turn: int) -> Member:
+    return Member(
+        name=plan.name,
+        service=service.name,
+        namespace=service.namespace,
+        zone=plan.zone,
+        set_name=plan.set_name,
+        fqdn=cloud.fqdn(environment, plan.name),
+        record=ResourceId("record", environment.name, "", cloud.fqdn(environment, plan.name)),
+        interface=ResourceId("interface", environment.name, service.name, plan.name),
+        follows=service.addresses == "none",
+        ttl=int(environment.dns.ttl.seconds),
+        disks={name: storage.persistent_name(environment, plan.name, name) for name in storage.names(service)},
+        stopped=service.stopped,
+        turn=turn,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from reconciler.members.live import Container, Live, Node, Pod, Set
+from reconciler.members.live import Container, Live, Node, Pod
 from reconciler.members.member import Member
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting
 
@@ -18,6 +18,22 @@ _LONGEST = 240  # characters of a container's last words
 
 def of_member(member: Member, live: Live, placing: str) -> Outcome:
     """How one member stands. *placing* is what its place still lacks."""
+    pod, works = outdated(member, live), of_work(member, live, placing)
+    if pod is None or not isinstance(works, Done):
+        return works
+    return Waiting(f"{member.name} runs revision {live.sets[member.namespace, member.set_name].revision} (now {pod.revision})")
+
+
+def outdated(member: Member, live: Live) -> Pod | None:
+    """The member's Pod, if its StatefulSet has another revision for it by now."""
+    owner = live.sets.get((member.namespace, member.set_name))
+    if owner is None or owner.observed < owner.generation:
+        return None
+    return next((pod for pod in live.running(member.name) if pod.revision != owner.revision), None)
+
+
+def of_work(member: Member, live: Live, placing: str) -> Outcome:
+    """Whether a member works, at whatever revision."""
     if member.stopped:
         return Waiting(f"the Pod of {member.name} has ended") if live.running(member.name) else Done()
     owner = live.sets.get((member.namespace, member.set_name))
@@ -30,7 +46,7 @@ def of_member(member: Member, live: Live, placing: str) -> Outcome:
         return Waiting(f"a Pod of {member.name} is made{_ended(live.pods.get(member.name, ()))}")
     if len(pods) > 1:
         return Waiting(f"only one Pod of {member.name} is left (now on {' and '.join(pod.node or 'no node' for pod in pods)})")
-    return next(_lacks(member, pods[0], owner, live, placing), Done())
+    return next(_lacks(member, pods[0], live, placing), Done())
 
 
 def of_service(members: Iterable[Member], outcomes: Mapping[str, Outcome], live: Live) -> Outcome:
@@ -54,7 +70,7 @@ def _miscounts(members: tuple[Member, ...], live: Live) -> Iterator[Outcome]:
             yield Waiting(f"the StatefulSet {name} has {declared} replicas (now {owner.replicas})")
 
 
-def _lacks(member: Member, pod: Pod, owner: Set, live: Live, placing: str) -> Iterator[Outcome]:
+def _lacks(member: Member, pod: Pod, live: Live, placing: str) -> Iterator[Outcome]:
     """What a member with a Pod lacks, what comes first first."""
     if pod.terminating:
         yield Waiting(f"the old Pod of {member.name} on {pod.node} has ended")
@@ -65,8 +81,6 @@ def _lacks(member: Member, pod: Pod, owner: Set, live: Live, placing: str) -> It
         yield Waiting(f"{member.name} is in its place: {placing}")
     if not pod.ready:
         yield Waiting(_unready(member, pod, live))
-    if pod.revision != owner.revision:
-        yield Waiting(f"{member.name} runs revision {owner.revision} (now {pod.revision})")
 
 
 def _trouble(member: Member, one: Container) -> Outcome | None:

@@ -162,10 +162,9 @@ def _stateful_set(
         "serviceName": service.name,
         "replicas": 0 if service.stopped else len(plan),
         "selector": {"matchLabels": selector(service, environment)},
-        # Parallel, so that one zone without nodes holds nobody else up. RollingUpdate: last member first, each Ready before the next;
-        # an order that knows quorum and primary needs OnDelete and somebody who asks the application, which nobody does yet.
+        # Parallel, so that one zone without nodes holds nobody else up. OnDelete: `members.rollout` restarts, in the type's order.
         "podManagementPolicy": "Parallel",
-        "updateStrategy": {"type": "RollingUpdate"},
+        "updateStrategy": {"type": "OnDelete"},
         "revisionHistoryLimit": _HISTORY,
         "template": _pod_template(service, environment, program),
     }

@@ -148,8 +148,10 @@ class World:
     def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
         raise NotImplementedError
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         self._called(f"delete {kind.plural} {name}")
+        if uid and name in self.pods and self.pods[name]["metadata"]["uid"] != uid:
+            return False
         return self.pods.pop(name, None) is not None
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:

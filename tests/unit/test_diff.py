@@ -309,7 +309,7 @@ def stateful(image, replicas, **spec):
         (
             stateful("a", 2, updateStrategy={"type": "OnDelete"}),
             stateful("b", 2, updateStrategy={"type": "OnDelete"}),
-            "restarts, each once its Pod is deleted: kv-0, kv-1",
+            "restarts kv-0, kv-1",
         ),
     ],
 )

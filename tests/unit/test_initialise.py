@@ -154,7 +154,7 @@ class World:
         there[body["metadata"]["name"]] = dict(body)
         return body
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         return self.jobs.pop(name, None) is not None
 
     def end(self, answer: str, how: str = "Complete") -> None:

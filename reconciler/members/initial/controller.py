@@ -13,8 +13,10 @@ from reconciler.members.initial.decide import Verdict, decide
 from reconciler.members.initial.job import Turn
 from reconciler.members.live import Live, Set
 from reconciler.members.member import Member
+from reconciler.members.readiness import outdated
+from reconciler.members.rollout import NOBODY, by_service
 from reconciler.model.desired import Desired
-from reconciler.model.initialise import Initialisation, Script
+from reconciler.model.initialise import LEADER, Initialisation, Script
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
@@ -29,6 +31,16 @@ class _Case:
 
     service: Service
     wanted: Initialisation
+    situation: str
+    owner: Set
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A service that is asked who leads it."""
+
+    service: Service
+    look: Script
     situation: str
     owner: Set
 
@@ -89,18 +101,45 @@ class Initialiser:
             outcomes[case.service.name] = verdict.outcome
         return outcomes
 
+    def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, str]:
+        """Who leads each service that can say so and has a member to restart: "" while it is being asked, `NOBODY` where it cannot say."""
+        mine = by_service(members)
+        looks = {one.name: self.types[one.type].leader(moved.base(one), desired.environment) for one in desired.services}
+        found = {name: "" for name, look in looks.items() if look}
+        asked = [
+            _Asked(service, look, job.situation(service, look, sets, _uids(mine[service.name], live)), sets[0])
+            for service in desired.services
+            if (look := looks[service.name]) and (sets := _sets(mine.get(service.name, ()), live)) and _is_rolling(mine[service.name], live)
+        ]
+        try:
+            turns = self._turns(desired, job.LEAD) if asked else {}
+            return found | {one.service.name: self._leader(one, turns.get(one.service.name, ()), desired) for one in asked}
+        except errors.TransientError:
+            return found
+        except errors.ProviderError:  # such as a role that may make no Jobs: the type's order does
+            return dict.fromkeys(found, NOBODY)
+
+    def _leader(self, asked: _Asked, turns: Iterable[Turn], desired: Desired) -> str:
+        every = tuple(turns)
+        last = next((turn for turn in every if turn.situation == asked.situation), None)
+        for turn in every:
+            if turn is not last and turn.state != "running":
+                self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
+        if last is None:
+            self._start(asked, asked.look, 0, desired, job.LEAD)
+            return ""
+        return "" if last.state == "running" else str((last.said or {}).get(LEADER) or NOBODY)
+
     def _cases(self, desired: Desired, members: Iterable[Member], live: Live) -> tuple[list[_Case], dict[str, Outcome]]:
         cases: list[_Case] = []
         outcomes: dict[str, Outcome] = {}
-        of: dict[str, list[Member]] = {}
-        for member in members:
-            of.setdefault(member.service, []).append(member)
+        of = by_service(members)
         for service in desired.services:
             wanted = self.types[service.type].initialise(moved.base(service), desired.environment)
             if wanted is None or service.stopped:
                 continue
             mine = of.get(service.name, [])
-            sets = [one for key in sorted({(one.namespace, one.set_name) for one in mine}) if (one := live.sets.get(key))]
+            sets = _sets(mine, live)
             away = [member.name for member in mine if not _runs(member, live)]
             if away:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
@@ -112,16 +151,16 @@ class Initialiser:
                 cases.append(case)
         return cases, outcomes
 
-    def _turns(self, desired: Desired) -> dict[str, list[Turn]]:
+    def _turns(self, desired: Desired, label: str = job.INIT) -> dict[str, list[Turn]]:
         """The Jobs of all services of the environment, by service."""
-        selector = f"{marks.ENVIRONMENT}={desired.environment.name},{job.LABEL}"
+        selector = f"{marks.ENVIRONMENT}={desired.environment.name},{label}"
         jobs = list(self.cluster.list(kubernetes.JOB, selector=selector))
         pods = (
             {pod["metadata"]["labels"].get(_JOB_NAME): pod for pod in self.cluster.list(kubernetes.POD, selector=selector)} if jobs else {}
         )
         found: dict[str, list[Turn]] = {}
         for payload in jobs:
-            turn = job.turn(payload, pods.get(payload["metadata"]["name"]))
+            turn = job.turn(payload, pods.get(payload["metadata"]["name"]), label)
             found.setdefault(turn.service, []).append(turn)
         return found
 
@@ -137,12 +176,24 @@ class Initialiser:
             self.settled[case.service.name] = case.situation
         return verdict.outcome
 
-    def _start(self, case: _Case, script: Script, number: int, desired: Desired) -> None:
+    def _start(self, case: _Case | _Asked, script: Script, number: int, desired: Desired, label: str = job.INIT) -> None:
         of = job.stateful_set(case.service, desired.resources.values())
         if of is None:
             raise errors.ProviderError(f"{case.service.name} declares no StatefulSet whose image could be asked")
-        body = job.manifest(case.service, desired.environment, script, case.situation, number, of, case.owner)
+        body = job.manifest(case.service, desired.environment, script, job.Place(label, case.situation, number, case.owner), of)
         self.cluster.create(kubernetes.JOB, body)  # None: another reconciler was faster, and started the same
+
+
+def _sets(members: Iterable[Member], live: Live) -> list[Set]:
+    return [found for key in sorted({(one.namespace, one.set_name) for one in members}) if (found := live.sets.get(key))]
+
+
+def _uids(members: Iterable[Member], live: Live) -> list[str]:
+    return [pod.uid for member in members for pod in live.running(member.name)]
+
+
+def _is_rolling(members: Iterable[Member], live: Live) -> bool:
+    return any(outdated(member, live) for member in members)
 
 
 def _runs(member: Member, live: Live) -> bool:

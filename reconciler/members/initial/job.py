@@ -20,7 +20,8 @@ from reconciler.model.service import Service
 from reconciler.ports import Payload
 from reconciler.resources import marks
 
-LABEL = "reconciler/initialise"  # on a Job and its Pod: the situation
+INIT = "reconciler/initialise"  # labels of a Job and its Pod, with the situation: what it is for
+LEAD = "reconciler/leader"
 TURN = "reconciler/turn"
 DOES = "reconciler/does"
 State: TypeAlias = Literal["running", "done", "failed"]
@@ -46,18 +47,29 @@ class Turn:
     ended: float = 0.0
 
 
-def situation(service: Service, look: Script, sets: Iterable[Set], members: Iterable[str]) -> str:
-    """What an answer is good for: it must be asked anew when other members, another revision or another question come."""
+def situation(service: Service, look: Script, sets: Iterable[Set], whose: Iterable[str]) -> str:
+    """What an answer is good for: it must be asked anew when other members (or Pods), another revision or another question come."""
     known = [[one.uid, one.revision] for one in sets]
-    text = json.dumps([service.name, look.text, sorted(known), sorted(members)])
+    text = json.dumps([service.name, look.text, sorted(known), sorted(whose)])
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
-def manifest(service: Service, environment: Environment, script: Script, situation: str, number: int, of: Resource, owner: Set) -> Payload:
-    """The Job of *script* at turn *number*, made like the Pods of the StatefulSet *of*, which takes it along when it goes."""
-    labels = {**marks.labels(environment.name, service.name), LABEL: situation}
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a Job belongs: what it is *label*led as, its situation, its turn, and the StatefulSet that takes it along when it goes."""
+
+    label: str
+    situation: str
+    number: int
+    owner: Set
+
+
+def manifest(service: Service, environment: Environment, script: Script, place: Place, of: Resource) -> Payload:
+    """The Job of *script*, made like the Pods of the declared StatefulSet *of*."""
+    labels = {**marks.labels(environment.name, service.name), place.label: place.situation}
+    owner, number = place.owner, place.number
     metadata = {
-        "name": f"{service.name[:_NAME]}-init-{situation}-{number}",
+        "name": f"{service.name[:_NAME]}-{'init' if place.label == INIT else 'lead'}-{place.situation}-{number}",
         "namespace": owner.namespace,
         "labels": {**labels, TURN: str(number)},
         "annotations": {DOES: script.does},
@@ -99,7 +111,7 @@ def _is_of_a_pod(variable: Mapping[str, Any]) -> bool:
     return any(name in source for name in _OF_A_POD) or "$(" in variable.get("value", "")
 
 
-def turn(job: Payload, pod: Payload | None) -> Turn:
+def turn(job: Payload, pod: Payload | None, label: str) -> Turn:
     """What *job* and its Pod tell."""
     metadata, labels = job["metadata"], job["metadata"]["labels"]
     conditions = {one["type"]: one for one in job.get("status", {}).get("conditions", ()) if one["status"] == "True"}
@@ -110,7 +122,7 @@ def turn(job: Payload, pod: Payload | None) -> Turn:
         name=metadata["name"],
         namespace=metadata["namespace"],
         service=labels[marks.SERVICE],
-        situation=labels[LABEL],
+        situation=labels[label],
         number=int(labels[TURN]),
         does=metadata.get("annotations", {}).get(DOES, ""),
         state="running" if over is None else "done" if "Complete" in conditions else "failed",

@@ -1,0 +1,60 @@
+"""Which member of a service is restarted next; pure.
+
+A StatefulSet of ours deletes no Pod by itself (`OnDelete`): its own order knows neither primary nor quorum, and its rollout would stop at a
+member that waits for one that comes later. The cursor is the revision that each Pod runs, so a rollout goes on wherever it stood.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from reconciler.members.live import Live, Pod
+from reconciler.members.member import Member
+from reconciler.members.readiness import outdated
+from reconciler.model.outcome import Done, Outcome, spell
+
+
+@dataclass(frozen=True, slots=True)
+class Rollout:
+    """The Pod to make anew, or what has to be so before the next one is; neither once it is through."""
+
+    renew: Pod | None = None
+    until: str = ""
+
+
+NOBODY = "-"  # who leads, where nobody does or nobody can say
+
+
+def following(members: Sequence[Member], works: Mapping[str, Outcome], live: Live, leader: str = NOBODY) -> Rollout:
+    """The next step of the rollout among *members* of one service, in the order of their turns. *works* says how each stands.
+
+    The *leader* comes last; while it is "", nobody has said yet who that is.
+
+    One at a time: nobody goes before those who went work, so a bad revision costs one member and what runs keeps its quorum. Among
+    those of the old revision, one that does not work comes first, since it loses nothing.
+    """
+    old = {
+        member.name: pod for member in sorted(members, key=lambda one: (one.name == leader, one.turn)) if (pod := outdated(member, live))
+    }
+    if not old:
+        return Rollout()
+    leaving = next((pod for member in members for pod in live.running(member.name) if pod.terminating), None)
+    if leaving:
+        return Rollout(until=f"the old Pod of {leaving.name} on {leaving.node} has ended")
+    first = next((name for name, pod in old.items() if not pod.ready), next(iter(old)))
+    down = next((member.name for member in members if member.name not in old and not isinstance(works[member.name], Done)), "")
+    if not down and old[first].ready:
+        down = next((name for name in old if not isinstance(works[name], Done)), "")
+    if down:
+        return Rollout(until=f"{down} works, before {first} is restarted: {spell(works[down])}")
+    if not leader:
+        return Rollout(until="its application says who leads")
+    return Rollout(old[first])
+
+
+def by_service(members: Iterable[Member]) -> dict[str, list[Member]]:
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(member.service, []).append(member)
+    return found
