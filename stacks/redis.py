@@ -1,4 +1,4 @@
-"""Redis: member 0 is the primary, the others are its replicas; each keeps its data on a volume of its own.
+"""Redis: member 0 is the primary, the others are its replicas; or a cluster of shards. Each keeps its data on a volume of its own.
 
     apiVersion: reconciler/v1
     kind: Service
@@ -14,14 +14,20 @@ With `auth: true` every connection needs a password, and the service is ready on
 and lies in the Secret `<service>-auth`, key `password`; `options.password` names another Secret instead. Turn it on when the service is
 made, or while it is `stopped`: a replica that has the password cannot follow a primary that has none yet. Without it, security groups or
 network policies have to say who may connect.
+
+With `shards: 3` the members are a Redis Cluster: member n belongs to shard n mod 3, primaries are voted for, and clients have to speak the
+cluster's protocol. Another number of shards for a service that has data is refused by what it says of itself, not moved.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Annotated, Any, Literal
 
-from reconciler.kinds import Check, ServiceType
+from pydantic import Field
+
+from reconciler.kinds import Check, MemberPlan, ServiceType
 from reconciler.model.document import Flag, Part, Positive, SecretRef
 from reconciler.model.environment import Environment
 from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
@@ -29,8 +35,10 @@ from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.resources import cloud, member, workload
+from stacks import _redis_cluster
 
 PORT = 6379
+_BUS = 10000  # a cluster's own port is so much higher
 _PASSWORD = f"{workload.SECRETS_PATH}/password"
 _AUTH = f"{workload.OWN_PATH}/auth.conf"
 _LENGTH = 32  # characters of a password: 190 bits
@@ -49,13 +57,16 @@ class Options(Part):
     appendfsync: Literal["always", "everysec", "no"] = "everysec"
     auth: Flag = False
     password: SecretRef | None = None  # in the service's namespace; without it one is made
+    shards: Annotated[int, Field(strict=True, ge=3, le=100)] | None = None  # fewer cannot vote for a new primary
+    node_timeout: Positive = 5  # seconds until members of a cluster take one that is silent for failed
     repl_timeout: Positive = 20  # seconds until a replica lets go of a primary that is gone without a word, and asks for its name again
 
 
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
-    plan = member.members(service, environment)
+    plan = members(service, environment)
     files = {f"{one.name}.conf": _config(service, environment, one.ordinal) for one in plan}
-    files |= {"ready.sh": _ready(service), "replicas": str(service.replicas - 1)}  # not of the signature: nobody restarts for a count
+    ready = _ready_in_cluster(service) if _options(service).shards else _ready(service)
+    files |= {"ready.sh": ready, "replicas": str(service.replicas - 1)}  # not of the signature: nobody restarts for a count
     return workload.resources(
         service,
         environment,
@@ -64,12 +75,23 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             mounts={"data": "/data"} if "data" in service.volumes else {},
             files=files,
             signature=[_config(service, environment, ordinal) for ordinal in (0, 1)],  # a primary's and a replica's, however many there are
-            ports={"redis": PORT},
+            ports={"redis": PORT, **({"bus": PORT + _BUS} if _options(service).shards else {})},
             secrets=_mounted(service),
             preparing=(_authentication(service),) if _has_password(service) else (),
             grace=_STOPS_WITHIN,
         ),
+        plan,
     )
+
+
+def members(service: Service, environment: Environment) -> tuple[MemberPlan, ...]:
+    """In a cluster the zones of a shard's members differ: the second of each begins one zone on."""
+    plan, shards = member.members(service, environment), _options(service).shards
+    if not shards:
+        return plan
+    zones = service.zones or environment.zones
+    turned = {one.name: zones[(one.ordinal % shards + one.ordinal // shards) % len(zones)] for one in plan}
+    return tuple(replace(one, zone=service.pinned.get(one.name, turned[one.name])) for one in plan)
 
 
 def _container(service: Service) -> dict[str, Any]:
@@ -118,25 +140,40 @@ if id redis > /dev/null 2>&1; then chown redis {_AUTH}; fi  # as whom the image'
 
 
 def initialise(service: Service, environment: Environment) -> Initialisation | None:
-    """Nothing has to be done; but that nobody gets in without the password is only so once every member has said it."""
-    if not _has_password(service):
+    """A cluster is put together. Beside that nothing has to be done; but that nobody gets in without the password has to be seen."""
+    shards = _options(service).shards
+    if not shards and not _has_password(service):
         return None
-    names = [one.name for one in member.members(service, environment)]
-    asked = "".join(f"ask {name} {cloud.fqdn(environment, name)}\n" for name in names)
-    text = f"""\
-password=$(<{_PASSWORD}) said=
+    names = {one.name: cloud.fqdn(environment, one.name) for one in members(service, environment)}
+    login = f"export REDISCLI_AUTH=$(<{_PASSWORD})\n" if _has_password(service) else ""
+    cluster = _redis_cluster.Cluster(names, shards, PORT, login) if shards else None
+    access = _access(names) if login else ""
+    look = f"{cluster.look.text if cluster else 'cluster={}'}\n{access or 'access={}'}"
+    text = f'{look}\nsay "{{\\"cluster\\": $cluster, \\"access\\": $access}}"\n'
+
+    def decide(said: Said) -> Next:
+        lacking = cluster.next(said["cluster"]) if cluster else None
+        return lacking or (_next(said["access"], list(names)) if login else None)
+
+    return Initialisation(Script(LOOK, text), decide, of_pods=bool(shards))
+
+
+def _access(names: Mapping[str, str]) -> str:
+    """Has `access` say of each member whether it lets in who has no password, and who has it."""
+    asked = "".join(f"enter {name} {fqdn}\n" for name, fqdn in names.items())
+    return f"""\
+password=$(<{_PASSWORD}) access=
 ping() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {PORT} ping 2>&1; }}
-ask() {{
-  case $(ping "$2") in
+enter() {{
+  case $(REDISCLI_AUTH= ping "$2") in
     PONG) how=open ;;
     NOAUTH*) [[ $(REDISCLI_AUTH=$password ping "$2") == PONG ]] && how=closed || how=wrong ;;
     *) how=silent ;;
   esac
-  said+="${{said:+, }}\\"$1\\": \\"$how\\""
+  access+="${{access:+, }}\\"$1\\": \\"$how\\""
 }}
-{asked}say "{{$said}}"
+{asked}access="{{$access}}"
 """
-    return Initialisation(Script(LOOK, text), lambda said: _next(said, names))
 
 
 def _next(said: Said, names: list[str]) -> Next:
@@ -162,9 +199,11 @@ def _config(service: Service, environment: Environment, ordinal: int) -> str:
     }
     if member.has_interface(service):
         settings |= {"bind": own, "bind-source-addr": own}
+    if options.shards:
+        settings |= _redis_cluster.settings(own, options.node_timeout)
     if options.auth:
         settings["include"] = _AUTH
-    if ordinal:
+    if ordinal and not options.shards:
         settings["replicaof"] = f"{cloud.fqdn(environment, f'{service.name}-0')} {PORT}"
     return "".join(f"{name} {value}\n" for name, value in settings.items())
 
@@ -191,6 +230,18 @@ fi
 """
 
 
+def _ready_in_cluster(service: Service) -> str:
+    """A member is ready while its cluster is well: each slot has a primary. A replica also follows its own."""
+    login = f"export REDISCLI_AUTH=$(<{_PASSWORD})\n" if _has_password(service) else ""
+    return f"""\
+{login}said=$(printf 'ping\\ncluster info\\ninfo replication\\n' | redis-cli -h "$FQDN" -p {PORT} | tr -d '\\r')
+no() {{ echo "$1" >&2; exit 1; }}
+[[ $said == PONG* ]] || no "${{said:-no answer}}"
+grep -q '^cluster_state:ok' <<<"$said" || no "its cluster is not well"
+grep -Eq '^(role:master|master_link_status:up)' <<<"$said" || no "not linked with its primary"
+"""
+
+
 def _word(*, on: bool) -> str:
     return "yes" if on else "no"
 
@@ -200,6 +251,8 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
     options = _options(service)
     if options.password and not options.auth:
         yield "options.password", "nobody is asked for it", "add auth: true, or leave password out"
+    if options.shards:
+        yield from _check_shards(service, options.shards)
     for name in service.volumes:
         if name != "data":
             yield f"volumes.{name}", "redis has one volume, data", "remove it, or name it data"
@@ -210,12 +263,20 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
         yield "options.maxmemory", f"{options.maxmemory} leaves nothing of the limit of {limit} for Redis itself", "raise limits.memory"
 
 
+def _check_shards(service: Service, shards: int) -> Iterator[Check]:
+    if service.replicas % shards:
+        fewer = max(1, service.replicas // shards) * shards
+        yield "replicas", f"{service.replicas} members cannot be {shards} shards of the same size", f"choose {fewer} or {fewer + shards}"
+    if "data" not in service.volumes:
+        yield "options.shards", "a member's part in a cluster has to lie on a volume", "add volumes: {data: {size: 10Gi}}"
+
+
 SERVICE = ServiceType(
     name="redis",
     level="rendered",
     versions=("8.0", "8.2", "7.4", "7.2"),
     resources=resources,
-    members=member.members,
+    members=members,
     options=Options,
     check=check,
     secrets=secrets,

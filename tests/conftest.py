@@ -7,7 +7,7 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("no times", deadline=None)  # no test asserts one, and machines are shared
+settings.register_profile("no times", settings(), deadline=None)  # no test asserts one, and machines are shared
 settings.load_profile("no times")
 os.environ["RECONCILE_CACHE"] = ""  # a test keeps nothing in the user's own folders; those that test keeping say where
 

@@ -47,13 +47,14 @@ class Program:
     grace: int = 30
 
 
-def resources(service: Service, environment: Environment, program: Program) -> tuple[Resource, ...]:
-    """Everything that a service of one StatefulSet declares."""
-    return tuple(_resources(service, environment, program))
+def resources(
+    service: Service, environment: Environment, program: Program, plan: tuple[MemberPlan, ...] | None = None
+) -> tuple[Resource, ...]:
+    """Everything that a service of one StatefulSet declares; *plan* where its type has members of its own."""
+    return tuple(_resources(service, environment, program, plan or member.members(service, environment)))
 
 
-def _resources(service: Service, environment: Environment, program: Program) -> Iterator[Resource]:
-    plan = member.members(service, environment)
+def _resources(service: Service, environment: Environment, program: Program, plan: tuple[MemberPlan, ...]) -> Iterator[Resource]:
     namespace = shared.namespace_needs(environment, service.namespace)
     disks = tuple(storage.disks(service, environment, plan, namespace))
     yield from disks

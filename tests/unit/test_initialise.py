@@ -107,6 +107,13 @@ def test_an_answer_that_is_none_is_asked_for_again() -> None:
     assert after(turn(0, said=None, message="bash: mongosh: not found"), now=NOW + 2).start == WANTED.look
 
 
+def test_an_answer_that_its_type_cannot_read_breaks_nothing() -> None:
+    odd = Initialisation(WANTED.look, lambda said: str(said["there"]["is"]["none"]))
+    verdict = decide(odd, "now", [turn(0, said={"there": 1})], NOW + 2)
+    assert (verdict.start, verdict.number) == (WANTED.look, 1)
+    assert "cannot be read" in str(verdict.outcome)
+
+
 def test_another_situation_begins_anew_and_clears_up() -> None:
     former = turn(7, said={"set": True, "user": True, "primary": True}, situation="former")
     verdict = after(former)
@@ -174,7 +181,7 @@ MEMBERS = declared(DESIRED.services, ENVIRONMENT, TYPES)
 SETS = {("default", "cache"): Set("cache", "default", 1, 1, 2, "r1", "u1")}
 PODS = {name: (Pod(name, "default", name, "n", "10.0.0.1", "Running", ready=True, revision="r1"),) for name in ("cache-0", "cache-1")}
 LIVE = Live(pods=PODS, sets=SETS)
-CLOSED = json.dumps({"cache-0": "closed", "cache-1": "closed"})
+CLOSED = json.dumps({"cluster": {}, "access": {"cache-0": "closed", "cache-1": "closed"}})
 
 
 def initialiser(world: World) -> Initialiser:
@@ -206,7 +213,7 @@ def test_a_member_that_lets_anybody_in_keeps_the_service_from_being_ready() -> N
     world = World()
     asking = initialiser(world)
     asking.tick(DESIRED, MEMBERS, LIVE)
-    world.end(json.dumps({"cache-0": "closed", "cache-1": "open"}))
+    world.end(json.dumps({"access": {"cache-0": "closed", "cache-1": "open"}}))
     assert asking.tick(DESIRED, MEMBERS, LIVE) == {"cache": Waiting("cache-1 refuses who has no password")}
 
 

@@ -144,7 +144,8 @@ class Initialiser:
             if away:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
                 continue
-            case = _Case(service, wanted, job.situation(service, wanted.look, sets, (one.name for one in mine)), sets[0])
+            whose = _uids(mine, live) if wanted.of_pods else [one.name for one in mine]
+            case = _Case(service, wanted, job.situation(service, wanted.look, sets, whose), sets[0])
             if self.settled.get(service.name) == case.situation:
                 outcomes[service.name] = Done()
             else:

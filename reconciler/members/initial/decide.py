@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.members.initial.job import Turn
-from reconciler.model.initialise import LOOK, Initialisation, Script
+from reconciler.model.initialise import LOOK, Initialisation, Next, Said, Script
 from reconciler.model.outcome import Done, Outcome, Waiting
 
 PAUSE = 2.0  # seconds after a turn that brought nothing, doubled by each
@@ -50,7 +50,7 @@ def decide(wanted: Initialisation, situation: str, turns: Iterable[Turn], now: f
 
 def _after_look(wanted: Initialisation, mine: list[Turn], now: float, outdated: tuple[Turn, ...]) -> Verdict:
     last = mine[-1]
-    match wanted.next(last.said or {}):
+    match _next(wanted, last.said or {}):
         case None:
             return Verdict(Done(), outdated=(*outdated, *mine[-_KEPT:-1]))
         case Script() as step:
@@ -61,6 +61,14 @@ def _after_look(wanted: Initialisation, mine: list[Turn], now: float, outdated: 
             return Verdict(Waiting(until), step, last.number + 1, outdated)
         case lacking:
             return _again(wanted, mine, now, lacking, outdated)
+
+
+def _next(wanted: Initialisation, said: Said) -> Next:
+    """What the type makes of the answer; one that it did not expect, from another version of itself perhaps, is asked for again."""
+    try:
+        return wanted.next(said)
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
+        return f"its application says how it is: its answer cannot be read ({type(error).__name__}: {error})"
 
 
 def _again(wanted: Initialisation, mine: list[Turn], now: float, until: str, outdated: tuple[Turn, ...]) -> Verdict:

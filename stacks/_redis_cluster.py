@@ -1,0 +1,135 @@
+"""Redis Cluster: how members share out the slots, and how separate servers become one cluster, from whatever is half done. Pure.
+
+Member n belongs to shard n mod S, so more replicas leave who is there as it is. Slots are handed out in S ranges of like size, each to
+whoever of its shard holds some already, else to the first member; the others follow that one.
+https://redis.io/docs/latest/commands/?group=cluster
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.model.initialise import LOOK, Next, Said, Script
+
+SLOTS = 16384
+_SHORT = 12  # digits of a node's id in an answer: all members' have to fit into 4 KiB
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """A cluster of *shards*; *members* by name with their FQDNs, in the order of their ordinals. *login* lets redis-cli in."""
+
+    members: Mapping[str, str]
+    shards: int
+    port: int
+    login: str = ""
+
+    def shard(self, member: str) -> int:
+        return list(self.members).index(member) % self.shards
+
+    def of_shard(self, shard: int) -> list[str]:
+        return [name for name in self.members if self.shard(name) == shard]
+
+    def slots(self, shard: int) -> tuple[int, int]:
+        """The first and the last slot of *shard*."""
+        return shard * SLOTS // self.shards, (shard + 1) * SLOTS // self.shards - 1
+
+    @property
+    def look(self) -> Script:
+        """Has `cluster` say of each member its id, whom it follows, how many it knows, how many slots it holds, and if all is well."""
+        asked = "".join(f"ask {name} {fqdn}\n" for name, fqdn in self.members.items())
+        text = f"""\
+{self.login}said=
+cli() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d '\\r'; }}
+ask() {{
+  own=$(cli "$2" cluster nodes | grep myself) || own=
+  read -r id _ flags of _ _ _ _ ranges <<<"$own"
+  count=0
+  for range in $ranges; do
+    case $range in [*) ;; *-*) count=$((count + ${{range#*-}} - ${{range%-*}} + 1)) ;; *) count=$((count + 1)) ;; esac
+  done
+  known=$(cli "$2" cluster nodes | grep -vc -e handshake -e noaddr -e 'fail ')
+  state=$(cli "$2" cluster info | sed -n 's/^cluster_state://p')
+  case $flags in *slave*) ;; *) of= ;; esac
+  said+="${{said:+, }}\\"$1\\": [\\"${{id:0:{_SHORT}}}\\", \\"${{of:0:{_SHORT}}}\\", $known, $count, \\"$state\\"]"
+}}
+{asked}cluster="{{$said}}"
+"""
+        return Script(LOOK, text)
+
+    def next(self, said: Said) -> Next:
+        """The first thing that is lacking."""
+        nodes = {name: Node(*said[name]) for name in self.members if name in said}
+        silent = next((name for name in self.members if name not in nodes or not nodes[name].id), None)
+        if silent:
+            return f"{silent} answers"
+        if any(node.known < len(self.members) for node in nodes.values()):
+            return self._introduce()
+        held = {shard: [name for name in self.of_shard(shard) if nodes[name].slots] for shard in range(self.shards)}
+        bare = [shard for shard, holders in held.items() if not holders]
+        if bare and sum(node.slots for node in nodes.values()) > SLOTS - sum(last - first + 1 for first, last in map(self.slots, bare)):
+            return "the slots are where they were before the number of shards changed: sharing them out anew is not there yet"
+        if bare:
+            return self._hand_out(bare)
+        leaders = {shard: holders[0] for shard, holders in held.items()}
+        astray = {name: leaders[self.shard(name)] for name in self.members if name not in leaders.values()}
+        astray = {name: leader for name, leader in astray.items() if nodes[name].of != nodes[leader].id}
+        if astray:
+            return self._follow(astray)
+        unwell = next((name for name, node in nodes.items() if node.state != "ok"), None)
+        return f"{unwell} finds its cluster well" if unwell else None
+
+    def _introduce(self) -> Script:
+        """Everybody is introduced to the first; they tell one another. To meet somebody known does nothing."""
+        first, *others = self.members.values()
+        met = "".join(f"meet {fqdn}\n" for fqdn in others)
+        text = f"""\
+meet() {{ cli {first} cluster meet "$(getent ahostsv4 "$1" | awk '{{print $1; exit}}')" {self.port}; }}
+{met}sleep 2
+"""
+        return self._step("introduce the members to one another", text)
+
+    def _hand_out(self, shards: Sequence[int]) -> Script:
+        given = "".join(
+            f"cli {self._first(shard)} cluster addslotsrange {first} {last}\n" for shard in shards for first, last in [self.slots(shard)]
+        )
+        return self._step("hand out the slots", f"{given}sleep 2\n")
+
+    def _first(self, shard: int) -> str:
+        return self.members[self.of_shard(shard)[0]]
+
+    def _follow(self, astray: Mapping[str, str]) -> Script:
+        told = "".join(f"follow {self.members[name]} {self.members[leader]}\n" for name, leader in astray.items())
+        text = f"""\
+follow() {{ cli "$1" cluster replicate "$(cli "$2" cluster myid)"; }}
+{told}sleep 2
+"""
+        return self._step("have replicas follow", text)
+
+    def _step(self, does: str, text: str) -> Script:
+        cli = f'cli() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d \'\\r\'; }}\n'
+        return Script(does, f"{self.login}{cli}{text}")
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """What one member says of itself: its id, whom it follows, how many nodes it knows, how many slots it holds."""
+
+    id: str
+    of: str
+    known: int
+    slots: int
+    state: str
+
+
+def settings(fqdn: str, node_timeout: int) -> dict[str, Any]:
+    """What redis.conf says of a cluster. Clients are led to names, for addresses change."""
+    return {
+        "cluster-enabled": "yes",
+        "cluster-config-file": "nodes.conf",
+        "cluster-node-timeout": node_timeout * 1000,
+        "cluster-announce-hostname": fqdn,
+        "cluster-preferred-endpoint-type": "hostname",
+    }

@@ -1,0 +1,210 @@
+"""Initialisation and rolling restarts with real servers: a kill costs nothing, who leads comes last, a bad revision costs one member."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from tests.e2e.workshop import Repository, Workshop
+
+pytestmark = pytest.mark.e2e
+APPLY = ("apply", "--auto-approve", "--timeout", "4m")
+FOLDER = "specs/lab"
+ENVIRONMENT = (
+    "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: lab}\n"
+    "spec: {zones: [us-east-1a, us-east-1b, us-east-1c], dns: {zone: roll.internal}}\n"
+)
+ZOOKEEPER = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {{name: zk}}
+spec:
+  type: zookeeper
+  replicas: 3
+  volumes: {{data: {{size: 1Gi}}}}
+  options: {{heap: 64Mi, tickTime: {tick}}}
+"""
+GENERIC = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {{name: web}}
+spec:
+  type: generic
+  replicas: 3
+  podTemplate:
+    spec:
+      containers: [{{name: web, image: "python:3.11", command: [python, -c, "{program}"]}}]
+"""
+WORKS = "import signal, sys; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); signal.pause()"
+
+
+RING = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {{name: ring}}
+spec:
+  type: redis
+  replicas: 6
+  volumes: {{data: {{size: 1Gi}}}}
+  options: {{shards: 3, auth: true, nodeTimeout: 2, maxmemory: {memory}}}
+"""
+# What a client of a cluster does: it knows one name, and is led to the others. {verb} is set or get.
+CLIENT = """\
+import sys, redis
+ring = redis.cluster.RedisCluster(host="ring-0.roll.internal", port=6379, password=sys.argv[1], decode_responses=True)
+keys = [f"key-{n}" for n in range(100)]
+if sys.argv[2] == "set":
+    assert all(ring.set(key, key.upper()) for key in keys)
+    ring.execute_command("WAIT", "1", "5000", target_nodes="primaries")
+print(sum(ring.get(key) == key.upper() for key in keys), ring.cluster_info(target_nodes="random")["cluster_state"])
+"""
+
+
+@pytest.fixture(scope="module")
+def config(workshop: Workshop) -> Repository:
+    files = {"environment.yaml": ENVIRONMENT, "zk.yaml": ZOOKEEPER.format(tick=2000), "web.yaml": GENERIC.format(program=WORKS)}
+    files["ring.yaml"] = RING.format(memory="32Mi")
+    return workshop.repository("config", {f"{FOLDER}/{name}": text for name, text in files.items()})
+
+
+@pytest.fixture(scope="module")
+def applied(workshop: Workshop, config: Repository) -> Repository:
+    """The first apply, killed as soon as the cluster's members are being introduced; the second one goes on."""
+    running = begun(workshop, config)
+    until(lambda: any("introduce" in does for does in turns(workshop)))
+    kill(running)
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    return config
+
+
+def begun(workshop: Workshop, config: Repository) -> subprocess.Popen[bytes]:
+    """An apply in a process group of its own."""
+    command, quiet = [sys.executable, "-m", "reconciler", *APPLY, "--repo", str(config.clone)], subprocess.DEVNULL
+    return subprocess.Popen(command, cwd=workshop.directory, env=workshop.environment, start_new_session=True, stdout=quiet, stderr=quiet)
+
+
+def kill(running: subprocess.Popen[bytes]) -> None:
+    os.killpg(running.pid, signal.SIGKILL)
+    running.wait()
+
+
+def until(holds: Callable[[], bool], seconds: float = 240.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.2)
+
+
+def turns(workshop: Workshop) -> list[str]:
+    """What was asked of the cluster and done to it so far."""
+    told = workshop.kubectl("get", "jobs", "-l", "reconciler/service=ring,reconciler/initialise", "-o", "json")
+    return [one["metadata"]["annotations"]["reconciler/does"] for one in json.loads(told)["items"]]
+
+
+def client(workshop: Workshop, verb: str) -> str:
+    """How many keys of a hundred the cluster has, and how it finds itself."""
+    secret = workshop.kubectl("get", "secret", "ring-auth", "-o", "jsonpath={.data.password}")
+    password = base64.b64decode(secret).decode()
+    return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", CLIENT, password, verb).stdout.strip()
+
+
+def pods(workshop: Workshop, service: str) -> dict[str, dict[str, Any]]:
+    told = workshop.kubectl("get", "pods", "-l", f"reconciler/set={service}", "-o", "json")
+    return {one["metadata"]["name"]: one for one in json.loads(told)["items"]}
+
+
+def wanted(workshop: Workshop, service: str) -> str:
+    return workshop.kubectl("get", "statefulset", service, "-o", "jsonpath={.status.updateRevision}")
+
+
+def current(workshop: Workshop, service: str) -> dict[str, str]:
+    """The uids of those at the new revision that work, by member."""
+    revision = wanted(workshop, service)
+    there = {name: pod for name, pod in pods(workshop, service).items() if not pod["metadata"].get("deletionTimestamp")}
+    new = {name: pod for name, pod in there.items() if pod["metadata"]["labels"]["controller-revision-hash"] == revision}
+    return {name: pod["metadata"]["uid"] for name, pod in new.items() if ready(pod)}
+
+
+def ready(pod: dict[str, Any]) -> str:
+    """Since when it works; "" while it does not."""
+    return next(
+        (one["lastTransitionTime"] for one in pod["status"].get("conditions", ()) if (one["type"], one["status"]) == ("Ready", "True")), ""
+    )
+
+
+def leader(workshop: Workshop) -> str:
+    script = 'exec 3<>"/dev/tcp/$0.roll.internal/2181" && printf srvr >&3 && cat <&3'
+    told = {name: workshop.reconcile("lab", "exec", "--", "bash", "-c", script, name).stdout for name in ("zk-0", "zk-1", "zk-2")}
+    (found,) = (name for name, words in told.items() if "Mode: leader" in words)
+    return found
+
+
+def test_a_cluster_is_put_together_though_whoever_began_it_is_killed(workshop: Workshop, applied: Repository) -> None:
+    assert client(workshop, "set") == "100 ok"
+    told = workshop.reconcile("plan", "--repo", applied.clone, "--detailed-exitcode").stdout
+    assert told.startswith("No changes.")
+
+
+def test_a_primary_that_goes_loses_no_acknowledged_write(workshop: Workshop, applied: Repository) -> None:
+    workshop.kubectl("delete", "pod", "ring-0", "--grace-period=0", "--force")
+    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    assert client(workshop, "get") == "100 ok"
+
+
+def test_a_cluster_keeps_its_data_while_all_its_members_restart(workshop: Workshop, applied: Repository) -> None:
+    before = {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "ring").items()}
+    applied.commit("More memory", {f"{FOLDER}/ring.yaml": RING.format(memory="48Mi")})
+    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    after = current(workshop, "ring")
+    assert len(after) == 6
+    assert not set(after.values()) & set(before.values())
+    assert client(workshop, "get") == "100 ok"
+
+
+def test_who_leads_restarts_last_and_a_kill_in_between_costs_nothing(workshop: Workshop, applied: Repository) -> None:
+    config = applied
+    leads, before = leader(workshop), {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "zk").items()}
+    config.commit("Tick otherwise", {f"{FOLDER}/zk.yaml": ZOOKEEPER.format(tick=1500)})
+    running = begun(workshop, config)
+    went: dict[str, str] = {}
+
+    def one_went() -> bool:
+        went.clear()
+        went.update(current(workshop, "zk"))
+        return len(went) == 1 and set(went.values()).isdisjoint(before.values())
+
+    until(one_went)
+    kill(running)
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    after = pods(workshop, "zk")
+    assert current(workshop, "zk").keys() == after.keys() == before.keys()
+    assert went.items() <= current(workshop, "zk").items()  # who was restarted before the kill is not restarted again
+    order = sorted(after, key=lambda name: after[name]["metadata"]["creationTimestamp"])
+    assert order[-1] == leads
+    assert all(after[later]["metadata"]["creationTimestamp"] >= ready(after[first]) for first, later in pairwise(order))
+
+
+def test_a_bad_revision_costs_one_member_and_a_mended_one_goes_on(workshop: Workshop, applied: Repository) -> None:
+    config = applied
+    before = current(workshop, "web")
+    assert len(before) == 3
+    config.commit("Break it", {f"{FOLDER}/web.yaml": GENERIC.format(program="raise SystemExit(7)")})
+    told = workshop.reconcile("apply", "--auto-approve", "--timeout", "25s", "--repo", config.clone, code=6)
+    assert "web-2" in told.stdout + told.stderr
+    after = pods(workshop, "web")
+    assert {name: after[name]["metadata"]["uid"] for name in ("web-0", "web-1")} == {name: before[name] for name in ("web-0", "web-1")}
+    assert all(ready(after[name]) for name in ("web-0", "web-1"))
+    config.commit("Mend it", {f"{FOLDER}/web.yaml": GENERIC.format(program=f"{WORKS};")})
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    assert len(current(workshop, "web")) == 3
+    assert workshop.reconcile("plan", "--repo", config.clone, "--detailed-exitcode").stdout.startswith("No changes.")
