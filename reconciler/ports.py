@@ -90,8 +90,8 @@ class Cluster(Protocol):
         """A JSON merge patch."""
         ...
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
-        """False where there was nothing to delete."""
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+        """False where there was nothing to delete; with a *uid*, also where another has taken the name."""
         ...
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:

@@ -111,11 +111,12 @@ class Kubernetes:
         answer = self._transport.send("PATCH", Target(kind, name, namespace, subresource), json=body, headers=headers)
         return answer.json()  # type: ignore[no-any-return]
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         """False where there was nothing to delete. What it owns goes with it, also for Jobs, whose own default is to leave their Pods."""
-        body = {"propagationPolicy": "Background"}
-        answer = self._transport.send("DELETE", Target(kind, name, namespace), tolerate={MISSING}, json=body)
-        return answer.status_code != MISSING
+        body = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
+        tolerated = {MISSING, CONFLICT} if uid else {MISSING}
+        answer = self._transport.send("DELETE", Target(kind, name, namespace), tolerate=tolerated, json=body)
+        return answer.status_code not in tolerated
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:
         """The lines of a container's log so far; a line ends at a line feed and nowhere else."""

@@ -85,12 +85,12 @@ class MemoryCluster(Faults):
             kept = {**found, "status": patched.get("status")} if subresource == "status" else {**patched, "status": found.get("status")}
             return copy.deepcopy(self._write(kind, found, kept))
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         """Gone at once, with all that it owns; what has finalizers stays, marked, until they are taken away."""
         self._strike("delete", kind)
         with self._within, self._effect("delete", kind):
             found = self._objects.get(_key(kind, name, namespace))
-            if found is None:
+            if found is None or uid not in {"", found["metadata"]["uid"]}:
                 return False
             if found["metadata"].get("finalizers"):
                 found["metadata"].setdefault("deletionTimestamp", CREATED)
