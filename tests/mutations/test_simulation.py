@@ -14,7 +14,7 @@ import pytest
 from tests.mutations.test_mutations import copied
 
 TESTS = "tests/simulation/test_simulation.py"
-INTERLEAVINGS = 3000  # at most; all of them take 10,000
+INTERLEAVINGS = 2000  # at most
 _DECIDE, _ACT, _CONTROLLER = (f"reconciler/members/{name}.py" for name in ("decide", "act", "controller"))
 
 

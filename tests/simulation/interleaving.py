@@ -42,6 +42,7 @@ class Interleaving:
         storm = dice.random() < 0.6
         self.weather = Weather(*(dice.choice((0.0, 0.05, 0.2)) for _ in range(3))) if storm else Weather()
         self.processes = {name: self._process(name) for name in "abc"[: dice.choice((2, 2, 3))]}
+        self.judge.says_placed = lambda name, uid: any(one.says_placed(name, uid) for one in self.processes.values())
         self.asleep: dict[str, int] = {}  # until which turn a process stands still, in the middle of whatever it does
         self.drowsy = dice.choice((0.0, 0.1, 0.3))
         self.actors, self.weights = self._cast()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.members.live import LEASE_PREFIX
@@ -21,6 +21,7 @@ class Judge:
 
     def __init__(self, town: Town) -> None:
         self._town = town
+        self.says_placed: Callable[[str, str], bool] = lambda *_: False  # whether a reconciler has said so of a member and its Pod
         self._held = {one["spec"]["holderIdentity"] for one in town.leases.values()}  # the uids that ever held a member
         self.foreign = self._of_others()
 
@@ -90,12 +91,13 @@ class Judge:
             raise Broken("F8: what others have has changed")
 
     def _is_owners(self, name: str, held: Mapping[str, Any]) -> bool:
-        """Whether the Pod that holds the member is there, and was to stay: its Lease does not condemn the attachment."""
+        """Whether the Pod that holds the member is there and counts on it: it is not condemned, or somebody called the Pod placed."""
         lease = self._town.leases.get(f"{LEASE_PREFIX}{name}", {"spec": {}, "metadata": {}})
         owner = self._town.pod_of(lease["spec"].get("holderIdentity", ""))
         if owner is None or "deletionTimestamp" in owner["metadata"] or f"i-{owner['spec'].get('nodeName')}" != held["InstanceId"]:
             return False
-        return lease["metadata"].get("annotations", {}).get(marks.CONDEMNED) != held["AttachmentId"]
+        condemned = lease["metadata"].get("annotations", {}).get(marks.CONDEMNED) == held["AttachmentId"]
+        return not condemned or self.says_placed(name, owner["metadata"]["uid"])
 
     def _of_others(self) -> tuple[Any, ...]:
         records = tuple(one for name, one in self._town.records.items() if name not in OURS)

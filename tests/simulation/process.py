@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from reconciler.members.controller import Controller, Standing
 from reconciler.members.flight import Call, Flights
-from reconciler.model.outcome import Outcome
+from reconciler.model.outcome import Done, Outcome
 from reconciler.ports import Clock
 from tests.simulation.seat import Seat
 from tests.simulation.town import MEMBERS
@@ -59,6 +59,10 @@ class Process:
                 pass
         self.tasks = []
         self._whole()
+
+    def says_placed(self, member: str, uid: str) -> bool:
+        pods = self.standing.live.running(member)
+        return self.standing.members.get(member) == Done() and [pod.uid for pod in pods] == [uid]
 
     def begin(self, call: Callable[[], object], since: int) -> Task:
         self.tasks.append(self._turns.begin(call, since))
