@@ -1,4 +1,4 @@
-.PHONY: setup demo check test model kill bench lock verify-aws
+.PHONY: setup demo check test model simulate kill bench lock verify-aws
 
 setup:            ## everything that demo and test share; leaves .venv/bin/reconcile
 	@scripts/setup
@@ -13,11 +13,14 @@ check: setup      ## format, lint, types, import contracts
 	@.venv/bin/lint-imports
 
 test: setup check ## every test
-	@.venv/bin/pytest -n 2 tests/unit tests/contract tests/mutations
+	@.venv/bin/pytest -n 2 tests/unit tests/contract tests/simulation tests/mutations
 	@.venv/bin/pytest tests/integration tests/e2e
 
 model: setup      ## commits, drift and faults in any order, in memory: make model N=2000 SEED=7
 	@MODEL_EXAMPLES=$(or $(N),1000) MODEL_SEED=$(or $(SEED),20261122) MODEL_STEPS=$(or $(STEPS),40) .venv/bin/pytest -s tests/unit/test_model.py
+
+simulate: setup   ## members under random interleavings of crashes, retries, late lists and lost replies: make simulate N=100000 SEED=7
+	@SIMULATE_N=$(or $(N),100000) SIMULATE_SEED=$(or $(SEED),$(shell od -An -N4 -tu4 /dev/urandom)) .venv/bin/pytest -s tests/simulation/test_simulation.py -k invariant
 
 kill: setup       ## kill N applies at random moments and judge what the next ones make of them: make kill N=200 SEED=7
 	@.venv/bin/pytest tests/e2e/test_kills.py -s -k random --kills $(or $(N),200) --seed $(or $(SEED),$(shell od -An -N3 -tu4 /dev/urandom))

@@ -92,7 +92,7 @@ class Cluster(Protocol):
         ...
 
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
-        """False where there was nothing to delete, or another of that name than the one of *uid*."""
+        """False where there was nothing to delete; with a *uid*, also where another has taken the name."""
         ...
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:

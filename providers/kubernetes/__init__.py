@@ -114,10 +114,9 @@ class Kubernetes:
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         """False where there was nothing to delete. What it owns goes with it, also for Jobs, whose own default is to leave their Pods."""
         body: dict[str, Any] = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
-        answer = self._transport.send(
-            "DELETE", Target(kind, name, namespace), tolerate={MISSING, CONFLICT} if uid else {MISSING}, json=body
-        )
-        return answer.status_code not in {MISSING, CONFLICT}
+        tolerated = {MISSING, CONFLICT} if uid else {MISSING}
+        answer = self._transport.send("DELETE", Target(kind, name, namespace), tolerate=tolerated, json=body)
+        return answer.status_code not in tolerated
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:
         """The lines of a container's log so far; a line ends at a line feed and nowhere else."""

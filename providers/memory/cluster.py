@@ -90,7 +90,7 @@ class MemoryCluster(Faults):
         self._strike("delete", kind)
         with self._within, self._effect("delete", kind):
             found = self._objects.get(_key(kind, name, namespace))
-            if found is None or (uid and found["metadata"]["uid"] != uid):
+            if found is None or uid not in {"", found["metadata"]["uid"]}:
                 return False
             if found["metadata"].get("finalizers"):
                 found["metadata"].setdefault("deletionTimestamp", CREATED)

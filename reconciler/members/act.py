@@ -128,6 +128,7 @@ def _claim(cluster: Cluster, environment: Environment, wanted: Claim, now: float
 def _lease(wanted: Claim, metadata: Mapping[str, Any], acquired: str, renewed: str) -> Payload:
     labels = marks.labels(wanted.member.record.environment, wanted.member.service)
     annotations = {marks.ADDRESS: str(wanted.member.record)} if wanted.member.follows else {}
+    annotations |= {marks.CONDEMNED: wanted.condemned} if wanted.condemned else {}
     return {
         "apiVersion": "coordination.k8s.io/v1",
         "kind": "Lease",

@@ -2,8 +2,10 @@
 
 Two controllers may decide from readings of different age, so each action can only succeed in the world it was decided for: a claim is a
 compare-and-set on the member's Lease, a record changes only from the value that was read, an interface is attached only while it is free
-and detached only from the attachment that was read. What was read must be older than the Pods that it is held against: a controller
-that reads Leases, records and interfaces first, and Pods last, can't take a member from a Pod that it does not know yet.
+and detached only from the attachment that was read. Before that, the claim condemns the attachment on the Lease: a Pod that comes back to
+where the interface still is can't trust it, since the one who was to detach it may only be late. What was read must be older than the
+Pods that it is held against: a controller that reads Leases, records and interfaces first, and Pods last, can't take a member from a Pod
+that it does not know yet.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ class Claim:
     member: Member
     uid: str
     before: Lease | None
+    condemned: str = ""
 
     @property
     def epoch(self) -> int:
@@ -102,11 +105,13 @@ def decide(member: Member, live: Live) -> Decision:
         return Decision(until=f"its old Pod on {pod.node} has ended")
     if broken(pod, member, live):
         return Decision((Renew(pod, "it cannot start"),), f"its Pod, which cannot start at revision {pod.revision}, is made anew")
-    step = _point(member, pod, live) if member.follows else _bring(member, pod, live)
     lease = live.leases.get(member.name)
+    condemned = lease.condemned if lease else ""
+    step = _point(member, pod, live) if member.follows else _bring(member, pod, condemned, live)
     if not step.actions and lease and lease.holder == pod.uid:
         return step
-    return Decision((Claim(member, pod.uid, lease), *step.actions), step.until)
+    condemned = next((one.attachment for one in step.actions if isinstance(one, Detach)), condemned)
+    return Decision((Claim(member, pod.uid, lease, condemned), *step.actions), step.until)
 
 
 def depart(member: str, interface: Interface | None, live: Live) -> Decision:
@@ -152,14 +157,14 @@ def _stray(member: Member, live: Live) -> tuple[Action, ...]:
     return (Detach(had.attachment, force=False),) if had and had.attachment and had.status != "detaching" else ()
 
 
-def _bring(member: Member, pod: Pod, live: Live) -> Decision:
-    """An interface goes from its old instance to the Pod's in two steps, each seen done before the next."""
+def _bring(member: Member, pod: Pod, condemned: str, live: Live) -> Decision:
+    """An interface goes from its old instance to the Pod's in two steps, each seen done before the next; so does one *condemned* there."""
     interface, node = live.interfaces.get(str(member.interface)), live.nodes.get(pod.node)
     if interface is None:
         return Decision(until="its interface is made")
     if node is None or not node.instance:
         return Decision(until=f"{pod.node} says which instance it is")
-    if interface.instance == node.instance and interface.status != "detaching":
+    if interface.instance == node.instance and interface.status != "detaching" and interface.attachment != condemned:
         return Decision(until="" if interface.status == "attached" else f"{interface.id} is attached to {pod.node}")
     if not interface.attachment:
         return Decision((Attach(interface.id, node.instance),), f"{interface.id} is attached to {pod.node}")

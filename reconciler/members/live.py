@@ -89,12 +89,16 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Who owns a member: the uid of its Pod. *epoch* counts the owners; *record* is the address of the record that follows them."""
+    """Who owns a member: the uid of its Pod. *epoch* counts the owners; *record* is the address of the record that follows them.
+
+    *condemned* is the attachment that was last to be taken away: whoever was to do it may still be about to.
+    """
 
     member: str
     holder: str
     epoch: int
     record: str = ""
+    condemned: str = ""
     body: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -218,6 +222,7 @@ def lease(payload: Payload) -> Lease:
         holder=spec.get("holderIdentity") or "",
         epoch=spec.get("leaseTransitions") or 0,
         record=metadata.get("annotations", {}).get(marks.ADDRESS, ""),
+        condemned=metadata.get("annotations", {}).get(marks.CONDEMNED, ""),
         body=payload,
     )
 

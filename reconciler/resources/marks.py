@@ -14,6 +14,7 @@ RETAINED = "reconciler/retained"
 PROTECTED = "reconciler/protected"
 MOVED = "reconciler/moved-from"  # the name of the service whose members and objects they were made as
 TAGS = "reconciler/tags"  # the names of the other tags that we gave it: whoever comes later knows which are ours to take off
+CONDEMNED = "reconciler/condemned"  # of a member's Lease: the attachment that was to be taken away under it, perhaps only later
 MODIFIED = "reconciler/modified"  # when a volume was modified, but for the last time, which EBS itself remembers
 PREFIX = "reconciler/"
 LISTED = 256  # characters that a tag's value may have, and so the names in TAGS

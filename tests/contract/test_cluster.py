@@ -65,6 +65,15 @@ def test_what_is_not_there_is_none(cluster: Any, name: str) -> None:
     assert not cluster.delete(CONFIG, name, namespace="default")
 
 
+def test_what_has_taken_the_name_of_another_is_not_deleted_for_it(cluster: Any, name: str) -> None:
+    old = cluster.create(CONFIG, config(name))["metadata"]["uid"]
+    assert cluster.delete(CONFIG, name, namespace="default", uid=old)
+    assert not cluster.delete(CONFIG, name, namespace="default", uid=old)
+    cluster.create(CONFIG, config(name))
+    assert not cluster.delete(CONFIG, name, namespace="default", uid=old)
+    assert cluster.exists(CONFIG, name, namespace="default")
+
+
 def test_existence_is_told_without_what_is_inside(cluster: Any, name: str) -> None:
     cluster.create(CONFIG, config(name))
     assert cluster.exists(CONFIG, name, namespace="default")

@@ -1,9 +1,11 @@
-"""A small world for the members controller: Leases with compare-and-set, Pods that move, an AWS that refuses what AWS refuses."""
+"""A small world for the members controller: Leases with compare-and-set, Pods that move, an AWS that refuses what AWS refuses.
+
+What is in it is replaced, never changed: `tests/simulation` hands it out as it is.
+"""
 
 from __future__ import annotations
 
 import copy
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -31,6 +33,16 @@ class Time:
 
     def sleep(self, seconds: float) -> None:
         self.seconds += seconds
+
+
+def pod(name: str, uid: str, node: str = "", *, ready: bool = False, revision: str = "r1", **status: Any) -> dict[str, Any]:
+    """A Pod of a member as the API server tells it."""
+    labels = {marks.ENVIRONMENT: "lab", workload.SET: name.rpartition("-")[0], "controller-revision-hash": revision}
+    return {
+        "metadata": {"name": name, "namespace": "default", "uid": uid, "labels": labels},
+        "spec": {"nodeName": node} if node else {},
+        "status": {"phase": "Running", "conditions": [{"type": "Ready", "status": str(ready)}], **status},
+    }
 
 
 @dataclass
@@ -79,39 +91,31 @@ class World:
     def pod(self, name: str, node: str = "", *, ready: bool = True, revision: str = "r1", **status: Any) -> str:
         """A new Pod in place of the old one, with an address that none ever had; its uid."""
         number = self._next()
-        conditions = [{"type": "Ready", "status": "True" if ready and node else "False"}]
-        self.pods[name] = {
-            "metadata": {
-                "name": name,
-                "namespace": "default",
-                "uid": f"uid-{number}",
-                "labels": {marks.ENVIRONMENT: "lab", workload.SET: name.rpartition("-")[0], "controller-revision-hash": revision},
-            },
-            "spec": {"nodeName": node} if node else {},
-            "status": {
-                "phase": "Running",
-                "conditions": conditions,
-                **({"podIP": f"10.0.{number // 250}.{number % 250}"} if node else {}),
-                **status,
-            },
-        }
+        address = {"podIP": f"10.0.{number // 250}.{number % 250}"} if node else {}
+        self.pods[name] = pod(name, f"uid-{number}", node, ready=ready and bool(node), revision=revision, **address, **status)
         return f"uid-{number}"
 
     def interface(self, member: str, service: str) -> None:
         self.interfaces[f"eni-{member}"] = {
             "NetworkInterfaceId": f"eni-{member}",
             "PrivateIpAddress": "10.1.0.1",
-            "TagSet": [{"Key": marks.ADDRESS, "Value": f"interface/lab/{service}/{member}"}],
+            "TagSet": [
+                {"Key": marks.ENVIRONMENT, "Value": "lab"},
+                {"Key": marks.ADDRESS, "Value": f"interface/lab/{service}/{member}"},
+            ],
         }
 
     def settle_attachments(self) -> None:
         """AWS gets on with what it has begun."""
-        for one in self.interfaces.values():
-            attachment = one.get("Attachment", {})
-            if attachment.get("Status") == "attaching":
-                attachment["Status"] = "attached"
-            if attachment.get("Status") == "detaching":
-                del one["Attachment"]
+        for id in self.interfaces:
+            self.settle(id)
+
+    def settle(self, id: str) -> None:
+        one = self.interfaces[id]
+        if (attachment := one.get("Attachment", {})).get("Status") == "attaching":
+            self.interfaces[id] = {**one, "Attachment": {**attachment, "Status": "attached"}}
+        if attachment.get("Status") == "detaching":
+            self.interfaces[id] = {name: value for name, value in one.items() if name != "Attachment"}
 
     # Cluster
 
@@ -140,8 +144,7 @@ class World:
         return self._store(body) if same else None
 
     def _store(self, body: Payload) -> Payload:
-        stored = copy.deepcopy(dict(body))
-        stored["metadata"]["resourceVersion"] = str(self._next())
+        stored = {**body, "metadata": {**body["metadata"], "resourceVersion": str(self._next())}}
         self.leases[body["metadata"]["name"]] = stored
         return stored
 
@@ -150,7 +153,7 @@ class World:
 
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         self._called(f"delete {kind.plural} {name}")
-        if uid and name in self.pods and self.pods[name]["metadata"]["uid"] != uid:
+        if uid not in {"", self.pods.get(name, {"metadata": {"uid": None}})["metadata"]["uid"]}:
             return False
         return self.pods.pop(name, None) is not None
 
@@ -193,72 +196,28 @@ class World:
             "Status": "attaching",
             "made": number,
         }
-        interface["Attachment"] = made
+        self.interfaces[NetworkInterfaceId] = {**interface, "Attachment": made}
 
     def _detach_network_interface(self, AttachmentId: str, Force: bool) -> None:  # noqa: N803 - AWS's names
-        for one in self.interfaces.values():
+        for id, one in self.interfaces.items():
             if one.get("Attachment", {}).get("AttachmentId") == AttachmentId:
-                one["Attachment"]["Status"] = "detaching"
+                self.interfaces[id] = {**one, "Attachment": {**one["Attachment"], "Status": "detaching"}}
                 return
         raise errors.ProviderError("no such attachment", code="InvalidAttachmentID.NotFound")
 
     def _change_resource_record_sets(self, HostedZoneId: str, ChangeBatch: Mapping[str, Any]) -> None:  # noqa: N803 - AWS's names
         """All or nothing; a DELETE must name the record as it is, a CREATE needs there to be none."""
-        after = copy.deepcopy(self.records)
+        after = dict(self.records)
         for change in ChangeBatch["Changes"]:
             wanted, name = change["ResourceRecordSet"], change["ResourceRecordSet"]["Name"]
-            if (change["Action"] == "DELETE") != (after.get(name) == wanted) or (change["Action"] == "CREATE" and name in after):
+            refused = {"CREATE": name in after, "DELETE": after.get(name) != wanted, "UPSERT": False}
+            if refused[change["Action"]]:
                 raise errors.ProviderError(f"{change['Action']} {name}", code="InvalidChangeBatch")
             if change["Action"] == "DELETE":
                 del after[name]
             else:
-                after[name] = copy.deepcopy(wanted)
+                after[name] = dict(wanted)
         self.records = after
 
     def _create_tags(self, Resources: list[str], Tags: list[Mapping[str, str]]) -> None:  # noqa: N803 - AWS's names
         self.calls += [f"tag {id} {tag['Key']}={tag['Value']}" for id in Resources for tag in Tags]
-
-
-class Turns:
-    """Runs calls in threads of which only one ever moves, from one pause to the next, when it is told to."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-
-    def pause(self) -> None:
-        """Wait for the next turn; for who is in no turn, nothing."""
-        baton: Baton | None = getattr(self._local, "baton", None)
-        if baton:
-            baton.done.set()
-            baton.go.wait()
-            baton.go.clear()
-
-    def begin(self, call: Callable[[], object]) -> Baton:
-        baton = Baton()
-
-        def run() -> None:
-            self._local.baton = baton
-            baton.go.wait()
-            baton.go.clear()
-            try:
-                call()
-            finally:
-                baton.over = True
-                baton.done.set()
-
-        threading.Thread(target=run, daemon=True).start()
-        return baton
-
-
-class Baton:
-    def __init__(self) -> None:
-        self.go, self.done, self.over = threading.Event(), threading.Event(), False
-
-    def step(self) -> bool:
-        """One turn; False once the call has ended."""
-        if self.over:
-            return False
-        self.done.clear()
-        self.go.set()
-        assert self.done.wait(10)
-        return not self.over

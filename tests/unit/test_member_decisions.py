@@ -18,7 +18,8 @@ from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting
 from reconciler.model.service import Service
-from tests.unit.member_world import ENVIRONMENT, Baton, Time, Turns, World
+from tests.turns import Task, Turns
+from tests.unit.member_world import ENVIRONMENT, Time, World
 
 KV = Service(name="kv", type="redis", namespace="default", replicas=2, volumes={"data": {"size": "1Gi"}})
 ZK = Service(name="zk", type="zookeeper", namespace="default", replicas=1, addresses="private", volumes={"data": {"size": "1Gi"}})
@@ -324,6 +325,35 @@ def test_a_pod_that_cannot_start_makes_room_for_the_mended_one() -> None:
     assert list(made.pods) == ["kv-1", "zk-0"]  # one that runs but is not ready may yet be
 
 
+def test_only_the_pod_that_was_judged_is_deleted() -> None:
+    made = settled()
+    made.pod("kv-0", "a1", ready=False, **waiting("CrashLoopBackOff", exitCode=1))
+    made.stateful_set("kv", 2, "r2")
+    delete = made.delete
+
+    def overtaken(*what: Any, **of: Any) -> bool:
+        made.pod("kv-0", "a2", revision="r2")
+        return delete(*what, **of)
+
+    made.delete = overtaken  # type: ignore[method-assign]
+    run(made, 1, (KV_0,))
+    assert made.pods["kv-0"]["spec"]["nodeName"] == "a2"
+
+
+def test_a_pod_that_comes_back_does_not_trust_an_attachment_that_was_to_go() -> None:
+    made = settled()
+    late = made.interfaces["eni-zk-0"]["Attachment"]["AttachmentId"]
+    made.pod("zk-0", "a2")
+    made.failing["detach_network_interface"] = errors.TransientError("no answer in time")  # it is on its way all the same
+    run(made, 1)
+    made.failing.clear()
+    made.pod("zk-0", "a1")
+    assert set(run(made, 6).values()) == {Done()}
+    assert made.interfaces["eni-zk-0"]["Attachment"]["InstanceId"] == "i-a1"
+    with pytest.raises(errors.ProviderError, match="no such attachment"):
+        made.call("ec2", "detach_network_interface", AttachmentId=late, Force=False)
+
+
 def test_an_init_container_that_waits_is_named_with_what_its_place_lacks() -> None:
     made = world()
     made.zones.clear()
@@ -425,7 +455,7 @@ class Race:
         self.made.pausing = self.scheduler.pause
         self.clock = Time()
         self.controllers = {name: Controller(self.made, self.made, self.clock, ENVIRONMENT) for name in "ab"}
-        self.running: dict[str, Baton] = {}
+        self.running: dict[str, Task] = {}
         self.born: dict[str, int] = {}
         self.owners: dict[str, list[tuple[int, str]]] = {"member-kv-0": [], "member-zk-0": []}
         self.move("kv-0")
@@ -464,8 +494,8 @@ class Race:
                 self.owners[name].append(owner)
 
     def finish(self) -> None:
-        for baton in self.running.values():
-            while baton.step():
+        for task in self.running.values():
+            while task.step():
                 pass
 
 
