@@ -6,16 +6,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler import errors
-from reconciler.members import act, read, readiness
+from reconciler.members import act, read, readiness, unreachable
 from reconciler.members.decide import Decision, Point, broken, decide, depart
-from reconciler.members.live import Live, Pod
+from reconciler.members.live import Live, Node, Pod
 from reconciler.members.member import Member
 from reconciler.model.environment import Environment
-from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.outcome import Done, Failed, Outcome, Waiting, spell
 from reconciler.ports import Clock, Cloud, Cluster
 
 VERIFY_EVERY = 30.0  # seconds for which a place that was right is not looked up again while its Pod stays the same
 PAUSE = 3.0  # seconds after a refusal
+NODES_EVERY = 5.0  # seconds between two looks at the nodes while some Pod does not work
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +32,19 @@ class Standing:
     deeds: tuple[tuple[str, str], ...] = ()
 
 
+_NEVER: tuple[Mapping[str, Node], float] = ({}, float("-inf"))
+
+
 @dataclass(slots=True)
 class _Memory:
-    """What spares a read; losing it costs one. Of members: the Pod whose place was right, and what was refused, each with when."""
+    """What spares a read; losing it costs one. Of members: the Pod whose place was right, and what was refused, each with when.
+
+    Of nodes: how they were, and when.
+    """
 
     right: dict[str, tuple[Pod, float]] = field(default_factory=dict)
     refused: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
+    nodes: tuple[Mapping[str, Node], float] = _NEVER
     zone: str = ""
 
 
@@ -55,6 +63,7 @@ class Controller:
         going = tuple(sorted(leaving - {member.name for member in wanted}))  # others only give up an interface
         try:
             decisions, live = self._decide(wanted, going, fixed=bool(leaving))
+            live, done = self._fence(self._aware(live))
             refused = self._actor.carry_out(decisions, live.zone)
             live = self._explained(wanted, live)
         except errors.ProviderError as error:
@@ -62,13 +71,15 @@ class Controller:
             return _unread(wanted, going, act.refusal(error))
         self._remember(decisions, refused, live)
         lacking = {name: "" if _settles(decision) else decision.until for name, decision in decisions.items()}
-        return replace(self._judge(wanted, going, lacking, live), deeds=tuple(act.told(decisions, refused)))
+        return replace(self._judge(wanted, going, lacking, live), deeds=(*done, *act.told(decisions, refused)))
 
     def look(self, members: Iterable[Member]) -> Standing:
         """How every member stands, without doing anything about it: reading credentials are enough."""
         wanted = tuple(members)
         try:
-            live = self._explained(wanted, self._pods(self._places(Live(), follows=True, fixed=True), wanted))
+            live = self._known(self._pods(self._places(Live(), follows=True, fixed=True), wanted))
+            found = unreachable.find(live, self._actor.environment.members, self._actor.clock.now())
+            live = self._explained(wanted, replace(live, unreachable={one.node.name: one.until for one in found}))
         except errors.ProviderError as error:
             return _unread(wanted, (), act.refusal(error))
         return self._judge(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
@@ -82,7 +93,7 @@ class Controller:
         if not undecided and not leaving:
             return {}, live
         kinds = {member.follows for member in undecided}
-        live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly)
+        live = self._known(self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly))
         decisions = {member.name: decide(member, live) for member in undecided}
         interfaces = {address.rpartition("/")[2]: one for address, one in live.interfaces.items()}
         return decisions | {name: depart(name, interfaces.get(name), live) for name in leaving}, live
@@ -105,6 +116,41 @@ class Controller:
         cluster, environment = self._actor.cluster, self._actor.environment
         sets = read.sets(cluster, environment, {member.service for member in members})
         return replace(live, sets=sets, pods=read.pods(cluster, environment, {member.set_name for member in members}))
+
+    def _known(self, live: Live) -> Live:
+        """With what EC2 says of instances that may be off: read after the nodes, so that a node as it was read has not come back since."""
+        if live.nodes is not self._memory.nodes[0]:
+            self._memory.nodes = (live.nodes, self._actor.clock.monotonic())
+        asked = unreachable.doubtful(live)
+        return replace(live, instances=read.instances(self._actor.cloud, asked, unreachable.witnesses(live))) if asked else live
+
+    def _aware(self, live: Live) -> Live:
+        """With the nodes, where some Pod does not work or nobody has looked for a while: some may not answer, or answer again."""
+        if live.nodes:
+            return live
+        troubled = any(pod.node and not pod.ready for pods in live.pods.values() for pod in pods)
+        nodes, when = self._memory.nodes
+        age = self._actor.clock.monotonic() - when
+        if age < (NODES_EVERY if troubled else VERIFY_EVERY):
+            return self._known(replace(live, nodes=nodes)) if troubled else live
+        return self._known(replace(live, nodes=read.nodes(self._actor.cluster)))
+
+    def _fence(self, live: Live) -> tuple[Live, tuple[tuple[str, str], ...]]:
+        """See to nodes that do not answer, and to those that do again; what was done."""
+        found = unreachable.find(live, self._actor.environment.members, self._actor.clock.now())
+        due = [one for one in found if one.deed and not self._has_paused(act.whom(one))]
+        refused = self._actor.fence(due)
+        for one in due:
+            self._memory.nodes = _NEVER
+            self._memory.refused.pop(act.whom(one), None)
+        self._memory.refused |= {name: (outcome, self._actor.clock.monotonic()) for name, outcome in refused.items()}
+        words = {one.node.name: one.until + self._refused(act.whom(one)) for one in found}
+        return replace(live, unreachable=words), tuple(act.fenced(due, refused))
+
+    def _refused(self, whom: str) -> str:
+        """What was refused for somebody lately, in words that follow others; "" where nothing was."""
+        outcome, _ = self._memory.refused.get(whom, (Done(), 0.0))
+        return f" ({spell(outcome)})" if isinstance(outcome, Failed) and self._has_paused(whom) else ""
 
     def _zone(self) -> str:
         self._memory.zone = self._memory.zone or read.hosted_zone(self._actor.cloud, self._actor.environment)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from reconciler import errors
-from reconciler.members import live
+from reconciler.members import live, unreachable
 from reconciler.model.environment import Environment
 from reconciler.ports import Cloud, Cluster, Payload
 from reconciler.resources import kubernetes, marks, workload
 
 FEW = 20  # names that one selector may hold
+FILTERED, WITNESSES = 200, 5  # values that one filter of EC2's may hold, and how many of them vouch for the others
 
 
 def leases(cluster: Cluster, environment: Environment) -> dict[str, live.Lease]:
@@ -97,8 +98,30 @@ def _is_meant(zone: Payload, environment: Environment) -> bool:
     return zone["Name"] == f"{environment.dns.zone}." and is_private is environment.dns.private
 
 
+def instances(cloud: Cloud, asked: Collection[str], witnesses: Collection[str]) -> dict[str, str]:
+    """The states of the instances *asked* for, in one call (of 200).
+
+    One that is not found is gone if a witness is found beside it: else it may be the wrong account or region that was asked, and nothing is
+    known.
+    """
+    found: dict[str, str] = {}
+    wanted, beside = sorted(asked), sorted(witnesses)[:WITNESSES]
+    for start in range(0, len(wanted), FILTERED - WITNESSES):
+        part = wanted[start : start + FILTERED - WITNESSES]
+        states = {one["InstanceId"]: one["State"]["Name"] for one in _described(cloud, [*part, *beside])}
+        missing = unreachable.GONE if any(id in states for id in beside) else ""
+        found |= {id: state for id in part if (state := states.get(id, missing))}
+    return found
+
+
+def _described(cloud: Cloud, ids: Collection[str]) -> Iterator[Payload]:
+    """By a filter: asked by their ids, one that is missing would hide the others."""
+    for page in cloud.pages("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": list(ids)}]):
+        for reservation in page["Reservations"]:
+            yield from reservation["Instances"]
+
+
 def used_places(cloud: Cloud, instance: str) -> frozenset[int]:
     """The device indexes of an instance that hold an interface."""
-    pages = cloud.pages("ec2", "describe_instances", InstanceIds=[instance])
-    found = (one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"])
-    return frozenset(held["Attachment"]["DeviceIndex"] for one in found for held in one.get("NetworkInterfaces", ()))
+    held = (held for one in _described(cloud, [instance]) for held in one.get("NetworkInterfaces", ()))
+    return frozenset(one["Attachment"]["DeviceIndex"] for one in held)

@@ -56,6 +56,8 @@ def _miscounts(members: tuple[Member, ...], live: Live) -> Iterator[Outcome]:
 
 def _lacks(member: Member, pod: Pod, owner: Set, live: Live, placing: str) -> Iterator[Outcome]:
     """What a member with a Pod lacks, what comes first first."""
+    if pod.node in live.unreachable:
+        yield Waiting(live.unreachable[pod.node])
     if pod.terminating:
         yield Waiting(f"the old Pod of {member.name} on {pod.node} has ended")
     if not pod.node:

@@ -130,14 +130,18 @@ def test_nothing_is_written_for_a_pod_that_is_going() -> None:
 
 def test_an_interface_is_only_torn_from_an_instance_that_is_known_to_be_off() -> None:
     forced = []
-    for taints in ([], [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]):
+    taint = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
+    for taints, state in (([], "running"), (taint, "running"), ([], "stopping"), ([], "stopped")):
         made = settled()
         made.node("a1", taints=taints)
+        made.answers("a1")
+        made.instances["i-a1"] = state
+        made.pod("kv-0", "a2")
         made.pod("zk-0", "a2")
         detach = made._detach_network_interface
         made._detach_network_interface = lambda AttachmentId, Force, detach=detach: (forced.append(Force), detach(AttachmentId, Force))  # type: ignore[method-assign] # noqa: N803
         run(made, 1)
-    assert forced == [False, True]
+    assert forced == [False, False, False, True]
 
 
 def test_an_interface_goes_to_the_first_free_place_of_an_instance() -> None:
