@@ -48,7 +48,13 @@ def stop(cluster: Cluster, cloud: Cloud, node: Node) -> bool:
     seen = cluster.get(kubernetes.NODE, node.name)
     if seen is None or seen["metadata"].get("resourceVersion", "") != node.version:
         return False
-    cloud.call("ec2", "stop_instances", InstanceIds=[node.instance], Force=True)
+    try:
+        cloud.call("ec2", "stop_instances", InstanceIds=[node.instance], Force=True)
+    except errors.ProviderError as error:
+        if error.code != "UnauthorizedOperation":
+            raise
+        text = f"{error.message} (the policy of the members role lets it stop instances that have the tag reconciler/node)"
+        raise errors.ProviderError(text, code=error.code, status=error.status) from error
     return True
 
 

@@ -98,6 +98,12 @@ def _is_meant(zone: Payload, environment: Environment) -> bool:
     return zone["Name"] == f"{environment.dns.zone}." and is_private is environment.dns.private
 
 
+def members_on(cluster: Cluster, node: str) -> tuple[str, ...]:
+    """The members whose Pods lie on *node*, of all environments: `lab/kv-0`."""
+    found = (pod for pod in cluster.list(kubernetes.POD, selector=marks.SERVICE) if pod["spec"].get("nodeName") == node)
+    return tuple(sorted(f"{pod['metadata']['labels'].get(marks.ENVIRONMENT, '-')}/{pod['metadata']['name']}" for pod in found))
+
+
 def instances(cloud: Cloud, asked: Collection[str], witnesses: Collection[str]) -> dict[str, str]:
     """The states of the instances *asked* for, in one call (of 200).
 
