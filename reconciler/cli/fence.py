@@ -7,10 +7,11 @@ from collections.abc import Iterator
 import click
 
 from reconciler import bootstrap, errors
-from reconciler.cli import approval, ending, table
+from reconciler.cli import approval, ending
 from reconciler.cli.options import Common, common, seconds
 from reconciler.members import order, unreachable
 from reconciler.members.order import Case
+from reconciler.model import duration
 from reconciler.model.outcome import Done, spell
 
 
@@ -44,7 +45,7 @@ def fence(options: Common, node: str, auto_approve: bool, timeout: str) -> int:
 
 def _told(case: Case, age: float) -> Iterator[str]:
     node = case.node
-    yield f"Node {node.name} in zone {node.zone} has not answered for {table.age(age)}; its instance {node.instance} is {case.state}."
+    yield f"Node {node.name} in zone {node.zone} has not answered for {duration.age(age)}; its instance {node.instance} is {case.state}."
     yield f"Members there: {', '.join(case.members) or 'none'}."
     yield f"Every Pod there ends by force{'' if case.off else f', after {node.instance} is stopped by force'}, and Kubernetes moves them."
 

@@ -6,10 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler import errors
-from reconciler.members import act, read, readiness, unreachable
+from reconciler.members import act, conditions, read, readiness, unreachable
 from reconciler.members.decide import Decision, Point, broken, decide, depart
 from reconciler.members.live import Live, Node, Pod
 from reconciler.members.member import Member
+from reconciler.model.condition import Condition
 from reconciler.model.environment import Environment
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting, spell
 from reconciler.ports import Clock, Cloud, Cluster
@@ -23,13 +24,14 @@ NODES_EVERY = 5.0  # seconds between two looks at the nodes while some Pod does 
 class Standing:
     """How things stand after a tick: by service, and by member (also those that are going). *live* is what it was judged by.
 
-    *deeds* are what the tick has done, each with whom it is about.
+    *deeds* are what the tick has done, each with whom it is about; *conditions* what each member has and lacks, where one only looked.
     """
 
     services: Mapping[str, Outcome] = field(default_factory=dict)
     members: Mapping[str, Outcome] = field(default_factory=dict)
     live: Live = field(default_factory=Live)
     deeds: tuple[tuple[str, str], ...] = ()
+    conditions: Mapping[str, tuple[Condition, ...]] = field(default_factory=dict)
 
 
 _NEVER: tuple[Mapping[str, Node], float] = ({}, float("-inf"))
@@ -79,10 +81,14 @@ class Controller:
         try:
             live = self._known(self._pods(self._places(Live(), follows=True, fixed=True), wanted))
             found = unreachable.find(live, self._actor.environment.members, self._actor.clock.now())
-            live = self._explained(wanted, replace(live, unreachable={one.node.name: one.until for one in found}))
+            live = self._detailed(wanted, self._explained(wanted, replace(live, unreachable={one.node.name: one.until for one in found})))
         except errors.ProviderError as error:
             return _unread(wanted, (), act.refusal(error))
-        return self._judge(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
+        outcomes = self._outcomes(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
+        told = {one.name: conditions.of_member(one, live, outcomes[one.name]) for one in wanted}
+        now = self._actor.clock.now()
+        aged = {name: conditions.explained(outcome, told[name], now) for name, outcome in outcomes.items()}
+        return Standing(_by_service(wanted, aged, live), aged, live, conditions=told)
 
     def _decide(self, wanted: tuple[Member, ...], going: tuple[str, ...], *, fixed: bool) -> tuple[dict[str, Decision], Live]:
         """What to do about those who are not known to be in their place, and what was read for it: Pods last, see `decide`."""
@@ -188,12 +194,35 @@ class Controller:
             live = replace(live, attachments=read.attachments(self._actor.cluster))
         return live
 
+    def _detailed(self, wanted: tuple[Member, ...], live: Live) -> Live:
+        """With what it takes to say more of those that do not work: the names of volumes, slots of nodes, ages of revisions."""
+        cluster, cloud, environment = self._actor.cluster, self._actor.cloud, self._actor.environment
+        pods = [(member, pod) for member in wanted for pod in live.running(member.name)]
+        if live.attachments:
+            live = replace(live, handles=read.handles(cluster, environment))
+        if any(pod.revision != owner.revision for one, pod in pods if (owner := live.sets.get((one.namespace, one.set_name)))):
+            live = replace(live, revisions=read.revisions(cluster, environment))
+        asked = {instance for one, pod in pods if (instance := _to_be_at(one, pod, live))}
+        return replace(live, slots=read.slots(cloud, asked)) if asked else live
+
     def _judge(self, wanted: tuple[Member, ...], going: tuple[str, ...], lacking: Mapping[str, str], live: Live) -> Standing:
+        outcomes = self._outcomes(wanted, going, lacking, live)
+        return Standing(_by_service(wanted, outcomes, live), outcomes, live)
+
+    def _outcomes(self, wanted: tuple[Member, ...], going: tuple[str, ...], lacking: Mapping[str, str], live: Live) -> dict[str, Outcome]:
         refused = {name: outcome for name, (outcome, _) in self._memory.refused.items() if self._has_paused(name)}
         outcomes = {one.name: refused.get(one.name) or readiness.of_member(one, live, lacking.get(one.name, "")) for one in wanted}
         for name in going:
             outcomes[name] = refused.get(name) or (Waiting(lacking[name]) if lacking.get(name) else Done())
-        return Standing(_by_service(wanted, outcomes, live), outcomes, live)
+        return outcomes
+
+
+def _to_be_at(member: Member, pod: Pod, live: Live) -> str:
+    """The instance that the member's interface still has to come to; "" where there is none, or it is there."""
+    interface, node = live.interfaces.get(str(member.interface)), live.nodes.get(pod.node)
+    if member.follows or interface is None or node is None or interface.instance == node.instance:
+        return ""
+    return node.instance
 
 
 def _same_place(one: Pod, other: Pod) -> bool:

@@ -155,6 +155,9 @@ class Live:
     attachments: Mapping[str, Attachment] = field(default_factory=dict)  # by PersistentVolume
     instances: Mapping[str, str] = field(default_factory=dict)  # what EC2 says of those of nodes that do not answer, by id
     unreachable: Mapping[str, str] = field(default_factory=dict)  # what is waited for of a node that does not answer, by its name
+    handles: Mapping[str, str] = field(default_factory=dict)  # EBS's names of PersistentVolumes
+    slots: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # interfaces that an instance has, and may have; by id
+    revisions: Mapping[str, str] = field(default_factory=dict)  # when they were made, by name
     zone: str = ""  # the hosted zone's id
 
     def running(self, member: str) -> tuple[Pod, ...]:

@@ -120,6 +120,31 @@ def instances(cloud: Cloud, asked: Collection[str], witnesses: Collection[str]) 
     return found
 
 
+def handles(cluster: Cluster, environment: Environment) -> dict[str, str]:
+    """EBS's names of the environment's PersistentVolumes."""
+    found = cluster.list(kubernetes.KINDS["PersistentVolume"], selector=f"{marks.ENVIRONMENT}={environment.name}")
+    return {one["metadata"]["name"]: one["spec"].get("csi", {}).get("volumeHandle", "") for one in found}
+
+
+def revisions(cluster: Cluster, environment: Environment) -> dict[str, str]:
+    """When the newest revision of each StatefulSet of the environment was made, by its name. One that came back has no age of its own."""
+    newest: dict[str, tuple[str, str]] = {}
+    for one in cluster.list(kubernetes.REVISION, selector=f"{marks.ENVIRONMENT}={environment.name}"):
+        metadata = one["metadata"]
+        of, made = metadata["name"].rpartition("-")[0], (metadata["creationTimestamp"], metadata["name"])
+        newest[f"{metadata['namespace']}/{of}"] = max(made, newest.get(f"{metadata['namespace']}/{of}", made))
+    return {name: made for made, name in newest.values()}
+
+
+def slots(cloud: Cloud, instances: Collection[str]) -> dict[str, tuple[int, int]]:
+    """How many interfaces *instances* have, and how many their types may have."""
+    found = list(_described(cloud, instances))
+    types = sorted({one["InstanceType"] for one in found})
+    pages = cloud.pages("ec2", "describe_instance_types", InstanceTypes=types) if types else iter(())
+    limits = {one["InstanceType"]: one["NetworkInfo"]["MaximumNetworkInterfaces"] for page in pages for one in page["InstanceTypes"]}
+    return {one["InstanceId"]: (len(one.get("NetworkInterfaces", ())), limits[one["InstanceType"]]) for one in found}
+
+
 def _described(cloud: Cloud, ids: Collection[str]) -> Iterator[Payload]:
     """By a filter: asked by their ids, one that is missing would hide the others."""
     for page in cloud.pages("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": list(ids)}]):

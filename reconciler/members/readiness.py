@@ -42,7 +42,7 @@ def of_service(members: Iterable[Member], outcomes: Mapping[str, Outcome], live:
     waiting = [outcome for member in mine if isinstance(outcome := outcomes[member.name], Waiting)]
     if waiting:
         rest = f" (and {len(waiting) - 1} more of {len(mine)} members)" if len(waiting) > 1 else ""
-        return Waiting(f"{waiting[0].until}{rest}")
+        return Waiting(f"{waiting[0].until}{rest}", f"{waiting[0].said}{rest}" if waiting[0].said else "")
     return next(_miscounts(mine, live), Done())
 
 

@@ -44,6 +44,8 @@ class World:
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     leases: dict[str, dict[str, Any]] = field(default_factory=dict)
     attachments: list[dict[str, Any]] = field(default_factory=list)
+    disks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     interfaces: dict[str, dict[str, Any]] = field(default_factory=dict)
     instances: dict[str, str] = field(default_factory=dict)
@@ -133,6 +135,8 @@ class World:
             "nodes": self.nodes,
             "leases": self.leases,
             "volumeattachments": dict(enumerate(self.attachments)),
+            "persistentvolumes": self.disks,
+            "controllerrevisions": self.revisions,
         }[kind.plural]
         return iter(copy.deepcopy(list(found.values())))
 
@@ -190,6 +194,8 @@ class World:
             case "describe_instances":
                 asked = arguments["Filters"][0]["Values"]
                 yield {"Reservations": [{"Instances": [self._instance(id) for id in self.instances if id in asked]}]}
+            case "describe_instance_types":
+                yield {"InstanceTypes": [{"InstanceType": "m5.large", "NetworkInfo": {"MaximumNetworkInterfaces": 3}}]}
             case _:
                 raise NotImplementedError(operation)
 

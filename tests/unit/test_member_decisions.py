@@ -375,7 +375,8 @@ def test_looking_writes_nothing() -> None:
     rows = {row.member: row for row in listing.rows(MEMBERS, standing, clock.now())}
     assert (rows["kv-0"].node, rows["kv-0"].zone, rows["kv-0"].address, rows["kv-0"].ready) == ("a1", "us-east-1a", address, False)
     assert (rows["zk-0"].address, rows["zk-0"].phase, rows["kv-1"].phase) == ("10.1.0.1", "Running", "Missing")
-    assert rows["kv-1"].reason == "waiting until a Pod of kv-1 is made"
+    assert rows["kv-1"].reason == "waiting for a node in zone us-east-1b, which has none"
+    assert [(one.type, one.status) for one, _ in rows["kv-1"].conditions] == [("ZoneHasNode", "False"), ("AppReady", "False")]
 
 
 def test_volumes_are_marked_before_they_are_forgotten() -> None:
