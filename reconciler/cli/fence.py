@@ -45,7 +45,7 @@ def fence(options: Common, node: str, auto_approve: bool, timeout: str) -> int:
 
 def _told(case: Case, age: float) -> Iterator[str]:
     node = case.node
-    yield f"Node {node.name} in zone {node.zone} has not answered for {duration.age(age)}; its instance {node.instance} is {case.state}."
+    yield f"Node {node.name} in zone {node.zone} has not been ready for {duration.age(age)}; its instance {node.instance} is {case.state}."
     yield f"Members there: {', '.join(case.members) or 'none'}."
     yield f"Every Pod there ends by force{'' if case.off else f', after {node.instance} is stopped by force'}, and Kubernetes moves them."
 

@@ -81,7 +81,7 @@ class Controller:
         try:
             live = self._known(self._pods(self._places(Live(), follows=True, fixed=True), wanted))
             found = unreachable.find(live, self._actor.environment.members, self._actor.clock.now())
-            live = self._detailed(wanted, self._explained(wanted, replace(live, unreachable={one.node.name: one.until for one in found})))
+            live = self._detailed(wanted, self._explained(wanted, replace(live, unreachable=unreachable.words(found))))
         except errors.ProviderError as error:
             return _unread(wanted, (), act.refusal(error))
         outcomes = self._outcomes(wanted, (), {member.name: decide(member, live).until for member in wanted}, live)
@@ -150,7 +150,7 @@ class Controller:
             self._memory.nodes = _NEVER
             self._memory.refused.pop(act.whom(one), None)
         self._memory.refused |= {name: (outcome, self._actor.clock.monotonic()) for name, outcome in refused.items()}
-        words = {one.node.name: one.until + self._refused(act.whom(one)) for one in found}
+        words = unreachable.words(found, {one.node.name: self._refused(act.whom(one)) for one in found})
         return replace(live, unreachable=words), tuple(act.fenced(due, refused))
 
     def _refused(self, whom: str) -> str:

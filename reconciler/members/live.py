@@ -61,7 +61,7 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node and the instance that it is. *since* is when it became ready, or ceased to be.
+    """A node and the instance that it is. *since* is when it became ready, or ceased to be; a *silent* one has said nothing since.
 
     *out_of_service* means that somebody said it is off; *fenced* is why, where that was us. *taints* and *version* are what a change must
     repeat to be about the node as it was read.
@@ -72,6 +72,7 @@ class Node:
     zone: str = ""
     ready: bool = True
     schedulable: bool = True
+    silent: bool = False
     since: str = ""
     fenced: str = ""
     version: str = ""
@@ -227,6 +228,7 @@ def node(payload: Payload) -> Node:
         zone=metadata.get("labels", {}).get(storage.ZONE_LABEL, ""),
         ready=ready.get("status") == "True",
         schedulable=not spec.get("unschedulable", False),
+        silent=ready.get("status", "Unknown") == "Unknown",
         since=ready.get("lastTransitionTime") or "",
         fenced=metadata.get("annotations", {}).get(FENCED, ""),
         version=metadata.get("resourceVersion", ""),

@@ -8,7 +8,7 @@ What EC2 says must have been read after the node: then a node that is as it was 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
@@ -20,6 +20,7 @@ GONE = "gone"
 OFF = frozenset({"stopped", "terminated", GONE})
 ENDING = frozenset({"stopping", "shutting-down"})
 _EC2 = "i-"
+_NOTHING: Mapping[str, str] = {}
 
 Deed: TypeAlias = Literal["taint", "clear", "stop", ""]
 
@@ -38,8 +39,13 @@ def find(live: Live, settings: MembersSettings, now: float) -> tuple[Finding, ..
     return (*_back(live.nodes.values()), *(_judge(node, live, settings, now) for node in away(live)))
 
 
+def words(findings: Iterable[Finding], refused: Mapping[str, str] = _NOTHING) -> dict[str, str]:
+    """What is waited for of each node, by name; with what was *refused* when something was to be done about it."""
+    return {one.node.name: one.until + refused.get(one.node.name, "") for one in findings if one.until}
+
+
 def away(live: Live) -> Iterator[Node]:
-    """The nodes that do not answer and hold a member's Pod."""
+    """The nodes that are not ready and hold a member's Pod."""
     holding = {pod.node for pods in live.pods.values() for pod in pods if not pod.finished}
     return (node for node in live.nodes.values() if node.name in holding and not node.ready)
 
@@ -67,8 +73,11 @@ def seconds(node: Node, now: float) -> float:
 
 
 def _back(nodes: Iterable[Node]) -> Iterator[Finding]:
-    """Only our own taint is taken off, and only from a node that answers: then it has started anew."""
-    return (Finding(node, "clear", "") for node in nodes if node.ready and node.fenced and node.out_of_service)
+    """Only our own taint is taken off, and only from a node that answers: then it has started anew.
+
+    A taint that a person took off first leaves our note of it, which must not make theirs, some day, look like ours.
+    """
+    return (Finding(node, "clear", "") for node in nodes if node.ready and node.fenced)
 
 
 def _judge(node: Node, live: Live, settings: MembersSettings, now: float) -> Finding:
@@ -85,8 +94,10 @@ def _judge(node: Node, live: Live, settings: MembersSettings, now: float) -> Fin
 
 def _running(node: Node, live: Live, settings: MembersSettings, now: float) -> Finding:
     """Its Pods may still write, so nothing is moved before it is stopped."""
-    told = f"node {node.name} answers again (its instance {node.instance} runs and may still write"
     hand = f"`reconcile fence {node.name}` ends it)"
+    if not node.silent:
+        return Finding(node, "", f"node {node.name} is ready (its kubelet says that it is not; {hand}")
+    told = f"node {node.name} answers again (its instance {node.instance} runs and may still write"
     if settings.unreachable == "wait":
         return Finding(node, "", f"{told}; {hand}")
     if reason := _refuge(node, live):

@@ -160,6 +160,7 @@ class Plan(TypedDict):
     summary: NotRequired[Summary]
     resource_changes: NotRequired[list[ResourceChange]]
     resource_drift: NotRequired[list[ResourceDrift]]
+    warnings: NotRequired[list[str]]
     conflicts: NotRequired[list[Conflict]]
     ignored: NotRequired[list[Ignored]]
     held: NotRequired[list[Still]]

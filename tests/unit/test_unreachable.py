@@ -18,6 +18,7 @@ from reconciler.members.member import declared
 from reconciler.model.environment import MembersSettings
 from reconciler.model.outcome import Done, Waiting
 from reconciler.model.service import Service
+from tests import memory_world
 from tests.unit.member_world import ENVIRONMENT, Baton, Time, Turns, World
 
 KV = Service(name="kv", type="redis", namespace="default", replicas=1, volumes={"data": {"size": "1Gi"}})
@@ -29,6 +30,7 @@ THEIRS: dict[str, Any] = {"key": "dedicated", "value": "databases", "effect": "N
 
 
 def node(name: str = "a1", *, ready: bool = False, ago: float = 600, zone: str = "a", **more: Any) -> Node:
+    more = {"silent": not ready, **more}
     return Node(name, f"i-{name}", zone, ready, since=datetime.fromtimestamp(NOW - ago, UTC).isoformat(), **more)
 
 
@@ -51,7 +53,14 @@ TABLE: list[tuple[str, Live, str, str, str]] = [
     ("however long", seen(node(ago=10**6), OTHER, state="running"), "wait", "", "may still write"),
     ("or stopped, where that is allowed", seen(node(), OTHER, state="running"), "stop", "stop", "instance i-a1 of node a1 has stopped"),
     ("so is one that starts", seen(node(), OTHER, state="pending"), "stop", "stop", "has stopped"),
-    ("but not at once", seen(node(ago=299), OTHER, state="running"), "stop", "", "it is stopped after 5m"),
+    (
+        "but not one whose kubelet still speaks",
+        seen(node(silent=False), OTHER, state="running"),
+        "stop",
+        "",
+        "node a1 is ready (its kubelet says that it is not; `reconcile fence a1` ends it)",
+    ),
+    ("nor at once", seen(node(ago=299), OTHER, state="running"), "stop", "", "it is stopped after 5m"),
     ("nor where nobody could take over", seen(node(), FAR, state="running"), "stop", "", "no other node of zone a could take its members"),
     (
         "nor where those that could are cordoned",
@@ -91,8 +100,11 @@ def test_a_node_that_is_left_alone(reason: str, found: Live) -> None:
     assert not unreachable.find(found, MembersSettings(unreachable="stop"), NOW), reason
 
 
-def test_our_own_taint_is_taken_off_a_node_that_answers() -> None:
-    assert [one.deed for one in unreachable.find(seen(node(ready=True, **OURS)), MembersSettings(), NOW)] == ["clear"]
+@pytest.mark.parametrize("taints", [(OUT,), ()])
+def test_our_own_taint_is_taken_off_a_node_that_answers_and_so_is_our_note_of_it(taints: Any) -> None:
+    found = unreachable.find(seen(node(ready=True, fenced="i-a1 was off", taints=taints)), MembersSettings(), NOW)
+    assert [one.deed for one in found] == ["clear"]
+    assert unreachable.words(found) == {}, "nobody waits for it"
 
 
 def test_an_instance_that_is_not_found_is_gone_only_beside_one_that_is() -> None:
@@ -103,6 +115,13 @@ def test_an_instance_that_is_not_found_is_gone_only_beside_one_that_is() -> None
     assert read.instances(made, ["i-a1"], ["i-b9"]) == {}, "another account, or another region"
     made.instances["i-a1"] = "stopped"
     assert read.instances(made, ["i-a1"], []) == {"i-a1": "stopped"}
+
+
+def test_the_environment_says_what_becomes_of_nodes_that_run_and_do_not_answer() -> None:
+    said = memory_world.desired(memory_world.ENVIRONMENT + "  members: {unreachable: stop, unreachableAfter: 90s}\n").environment.members
+    assert (said.unreachable, said.unreachable_after.seconds) == ("stop", 90)
+    default = memory_world.desired("").environment.members
+    assert (default.unreachable, default.unreachable_after.seconds) == ("wait", 300)
 
 
 # How it goes over time, by the controller
