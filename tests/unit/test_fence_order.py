@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 
 import pytest
 
-from reconciler import errors
+from reconciler import bootstrap, cli, errors
+from reconciler.cli import approval, ending
 from reconciler.members import order
 from reconciler.model.outcome import Done, Outcome, Waiting
+from tests import memory_world
 from tests.unit.member_world import Time, World
 
 
@@ -92,3 +97,53 @@ def test_a_stop_that_is_not_allowed_says_which_tag_allows_it() -> None:
     with pytest.raises(errors.ProviderError, match="reconciler/node"):
         carried_out(made)
     assert not made.nodes["a1"]["spec"].get("taints")
+
+
+class Room:
+    """What the command finds at home: the members role's ports."""
+
+    def __init__(self, made: World) -> None:
+        self.members_cluster = self.members_cloud = made
+        self.clock = Time()
+
+    def world(self, _repo: str, _ref: str | None) -> None:
+        pass
+
+    def stopping(self) -> bool:
+        return False
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        yield
+
+
+def ends(made: World, folder: Path, monkeypatch: pytest.MonkeyPatch, *words: str, meanwhile: Callable[[], None] = lambda: None) -> int:
+    """The exit code of `reconcile fence a1`; *meanwhile* happens while a person reads what it says."""
+    (folder / "specs" / "lab").mkdir(parents=True)
+    (folder / "specs" / "lab" / "environment.yaml").write_text(memory_world.ENVIRONMENT)
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    monkeypatch.setattr(bootstrap, "home", lambda _: nullcontext(Room(made)))
+    monkeypatch.setattr(approval, "ask", lambda _: meanwhile())
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["fence", "a1", "--repo", str(folder), *words])
+    return int(str(ended.value.code))
+
+
+def test_it_ends_with_0_once_fenced_and_with_6_while_the_instance_has_not_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    off = silent("stopped")
+    assert ends(off, tmp_path / "a", monkeypatch) == 0
+    assert ends(off, tmp_path / "b", monkeypatch) == 0
+    assert capsys.readouterr().out.count("It is fenced already.") == 1
+    assert ends(silent(), tmp_path / "c", monkeypatch, "--auto-approve", "--timeout", "5s") == ending.PARTLY
+    assert "Not fenced yet: waiting until instance i-a1 has stopped (now stopping)" in capsys.readouterr().out
+
+
+def test_it_ends_with_1_for_a_node_that_answers_and_with_4_for_one_that_does_meanwhile(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = silent()
+    assert ends(made, tmp_path / "a", monkeypatch, meanwhile=lambda: made.answers("a1", "True")) == ending.STALE
+    assert ends(made, tmp_path / "b", monkeypatch) == ending.FAILED
+    assert writes(made) == []
