@@ -198,7 +198,7 @@ class Controller:
         """With what it takes to say more of those that do not work: the names of volumes, slots of nodes, ages of revisions."""
         cluster, cloud, environment = self._actor.cluster, self._actor.cloud, self._actor.environment
         pods = [(member, pod) for member in wanted for pod in live.running(member.name)]
-        if live.attachments:
+        if any(pod.node and not pod.ready for _, pod in pods):
             live = replace(live, handles=read.handles(cluster, environment))
         if any(pod.revision != owner.revision for one, pod in pods if (owner := live.sets.get((one.namespace, one.set_name)))):
             live = replace(live, revisions=read.revisions(cluster, environment))
