@@ -222,6 +222,7 @@ def test_a_first_deployment_that_crashes_says_why_and_its_mend_reaches_every_mem
 
 
 GONE, HUNG = (KV.model_copy(update={"name": name, "replicas": 1}) for name in ("hgone", "hhung"))
+TORN = GONE.model_copy(update={"name": "htorn", "addresses": "private"})  # its interface is torn from the dead instance
 
 
 def place(hand: Hand, node: str) -> tuple[str, str]:
@@ -236,27 +237,31 @@ def is_fenced(hand: Hand, node: str) -> bool:
     return any(taint.key == OUT_OF_SERVICE for taint in (spec.taints if spec else None) or ())
 
 
-def test_a_member_of_a_dead_node_comes_up_elsewhere_with_its_data_once_ec2_says_that_it_is_off(hand: Hand, party: Party) -> None:
-    hand.apply([GONE])
-    before = party.settle(GONE).live.running("hgone-0")[0]
-    assert inside(hand.lab, "redis-cli", "-h", before.ip, "set", "colour", "green").strip() == "OK"
+@pytest.mark.parametrize("service", [GONE, TORN], ids=["by-name", "with-an-interface"])
+def test_a_member_of_a_dead_node_comes_up_elsewhere_with_its_data_once_ec2_says_that_it_is_off(
+    hand: Hand, party: Party, service: Service
+) -> None:
+    hand.apply([service])
+    name = f"{service.name}-0"
+    before, old = party.settle(service).live.running(name)[0], address(hand, name)
+    assert inside(hand.lab, "redis-cli", "-h", old, "set", "colour", "green").strip() == "OK"
 
     machine = [place(hand, before.node)[0]]
     control.node_down(Path(hand.lab.dir), before.node, "dead")
     try:
-        said = party.until(GONE, lambda standing: before.node in standing.live.unreachable)
-        assert "runs and may still write" in spell(said.members["hgone-0"])
+        said = party.until(service, lambda standing: before.node in standing.live.unreachable)
+        assert "runs and may still write" in spell(said.members[name])
         assert not is_fenced(hand, before.node), "EC2 says that it runs"
         hand.ec2.stop_instances(InstanceIds=machine)
-        after = party.until(GONE, renewed("hgone-0", before.uid), MISSED).live.running("hgone-0")[0]
+        after = party.until(service, renewed(name, before.uid), MISSED).live.running(name)[0]
         assert is_fenced(hand, before.node)
     finally:
         hand.ec2.start_instances(InstanceIds=machine)
         control.node_up(Path(hand.lab.dir), before.node)
     assert (after.node != before.node, place(hand, after.node)[1]) == (True, place(hand, before.node)[1])
-    assert address(hand, "hgone-0") == after.ip
-    assert inside(hand.lab, "redis-cli", "-h", after.ip, "get", "colour").strip() == "green"
-    party.until(GONE, lambda _: not is_fenced(hand, before.node), MISSED)
+    assert address(hand, name) == (old if service is TORN else after.ip)
+    assert inside(hand.lab, "redis-cli", "-h", address(hand, name), "get", "colour").strip() == "green"
+    party.until(service, lambda _: not is_fenced(hand, before.node), MISSED)
 
 
 def test_a_hung_node_keeps_its_member_until_a_person_fences_it(hand: Hand, party: Party, tmp_path: Path) -> None:
