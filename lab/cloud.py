@@ -11,8 +11,10 @@ from lab.nodes import INSTANCE_TYPE, Node
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
+    from mypy_boto3_ec2.type_defs import TagTypeDef
     from mypy_boto3_route53.client import Route53Client
 
+_MAY_BE_STOPPED: list[TagTypeDef] = [{"Key": "reconciler/node", "Value": "true"}]  # by the members role; see docs/how-to/dead-nodes.md
 _IMAGE = "ami-12c6146b"  # one that moto knows; nothing boots
 
 
@@ -47,7 +49,7 @@ def _run(ec2: EC2Client, node: Node, subnets: Mapping[str, str], group: str) -> 
         SubnetId=subnets[node.zone],
         PrivateIpAddress=node.address,
         SecurityGroupIds=[group],
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": node.name}]}],
+        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": node.name}, *_MAY_BE_STOPPED]}],
     )
     return reservation["Instances"][0]["InstanceId"]
 

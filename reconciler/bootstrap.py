@@ -16,8 +16,8 @@ from reconciler import apply, errors, local, reading
 from reconciler.apply import Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
-from reconciler.members import act
-from reconciler.members.live import Live
+from reconciler.members import act, read
+from reconciler.members.live import Live, Node
 from reconciler.members.member import declared, departing
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
@@ -130,6 +130,7 @@ class Home(Outside):
             stopping=self.stopping,
             look=self._look,
             taken=self._taken,
+            nodes=self._nodes,
         )
 
     @cached_property
@@ -147,6 +148,12 @@ class Home(Outside):
         from providers import strangers  # noqa: PLC0415 - only for plans that make something
 
         return strangers.taken(self.cluster, ids)
+
+    def _nodes(self) -> Mapping[str, Node] | None:
+        try:
+            return read.nodes(self.cluster)
+        except errors.ProviderError:
+            return None  # what is not known is nothing to warn of
 
     def _clear(self) -> None:
         """What dead runs left in the engine's record, broken or half done; no engine where they left nothing."""

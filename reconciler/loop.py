@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 from reconciler import apply, errors, past, pin
 from reconciler import plan as planning
 from reconciler.diff import Context, diff, strangers
+from reconciler.members import zones
+from reconciler.members.member import declared
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -65,7 +67,8 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     held = {name: why for name, why in desired.held.items() if not only or name in only}
     plan = replace(planning.make(revision, past.protected(changes, records), observed, summaries), held=held)
     plan = past.kept(plan, records, desired, observed)
-    return Prepared(past.recalled(world, plan, records, desired, observed), desired, observed, only)
+    plan = replace(past.recalled(world, plan, records, desired, observed), warnings=_warnings(world, plan, desired))
+    return Prepared(plan, desired, observed, only)
 
 
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
@@ -183,6 +186,16 @@ def _standings(world: World, desired: Desired) -> Mapping[str, Outcome]:
 def _still(plan: Plan) -> dict[str, Outcome]:
     still = (change for change in plan.changes if change.action in {"hold", "refuse"})
     return {str(change.id): Failed(f"{'on hold' if change.action == 'hold' else 'refused'}: {change.reason}") for change in still}
+
+
+def _warnings(world: World, plan: Plan, desired: Desired) -> tuple[str, ...]:
+    """What those who start will have to wait for; the nodes are read only where somebody does."""
+    names = zones.starting(plan.changes)
+    nodes = world.nodes() if names else None
+    if nodes is None:
+        return ()
+    services = [one for one in desired.services if one.name in names]
+    return tuple(zones.warnings(declared(services, desired.environment, world.types), nodes))
 
 
 def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[ResourceId, str]:

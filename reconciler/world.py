@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from reconciler.apply import Unit
 from reconciler.components.summary import Standing
 from reconciler.kinds import Kind, ServiceType
+from reconciler.members.live import Node
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -26,6 +27,7 @@ class World:
     how each of theirs stands; *retain* marks volumes whose spec is gone; *clear* removes what dead runs left in the engine's record.
     *together* runs calls side by side and ends when all have; *stopping* turns true when a person interrupts.
     *look* reads one Kubernetes object whole, for the little that bulk reads drop; *taken* says which names of objects anybody has taken.
+    *nodes* are the cluster's, None where they could not be read.
     """
 
     kinds: Mapping[str, Kind]
@@ -47,3 +49,4 @@ class World:
     stopping: Callable[[], bool]
     look: Callable[[ResourceId], Payload | None] = lambda _: None
     taken: Callable[[Collection[ResourceId]], frozenset[ResourceId]] = lambda _: frozenset()
+    nodes: Callable[[], Mapping[str, Node] | None] = lambda: None

@@ -18,6 +18,7 @@ Tags = Iterable[Mapping[str, str]]
 _CREATED = datetime(2026, 1, 1, tzinfo=UTC)
 _COMPARED = {
     "status": "State",
+    "instance-id": "InstanceId",
     "volume-id": "VolumeId",
     "network-interface-id": "NetworkInterfaceId",
     "availability-zone": "AvailabilityZone",
@@ -123,13 +124,14 @@ class Ec2:
                 return {}
         raise refuse("InvalidAttachmentID.NotFound", f"The attachment '{AttachmentId}' does not exist")
 
-    def describe_instances(self, InstanceIds: Iterable[str] = ()) -> Thing:  # noqa: N803
-        wanted = list(InstanceIds) or list(self.instances)
-        return {"Reservations": [{"Instances": [self._instance(id) for id in wanted if id in self.instances]}]}
+    def describe_instances(self, Filters: Iterable[Any] = ()) -> Thing:  # noqa: N803
+        found = _chosen({id: self._instance(id) for id in self.instances}, (), Filters, "InvalidInstanceID.NotFound")
+        return {"Reservations": [{"Instances": found}]}
 
     def _instance(self, id: str) -> Thing:
         held = [one for one in self.interfaces.values() if one.get("Attachment", {}).get("InstanceId") == id]
-        return {"InstanceId": id, "Placement": {"AvailabilityZone": self.instances[id]}, "NetworkInterfaces": held}
+        placed = {"InstanceId": id, "InstanceType": "m5.large", "Placement": {"AvailabilityZone": self.instances[id]}}
+        return {**placed, "State": {"Name": "running"}, "NetworkInterfaces": held}
 
     def describe_addresses(self, Filters: Iterable[Any] = (), AllocationIds: Iterable[str] = ()) -> Thing:  # noqa: N803
         return {"Addresses": _chosen(self.addresses, AllocationIds, Filters, "InvalidAllocationID.NotFound")}

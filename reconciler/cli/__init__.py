@@ -14,6 +14,7 @@ COMMANDS = {
     "apply": ("reconciler.cli.apply:apply", "Make the world match the specs."),
     "destroy": ("reconciler.cli.apply:destroy", "Take down a service that the specs no longer declare; its volumes are kept."),
     "unlock": ("reconciler.cli.unlock:unlock", "Take the lock away from a run that is known to be dead."),
+    "fence": ("reconciler.cli.fence:fence", "End a node that does not answer, so that its members can move."),
     "status": ("reconciler.cli.show:status", "Say how each service stands: synced, ready, configured."),
     "members": ("reconciler.cli.show:members", "List the members of services, and where they run."),
     "volumes": ("reconciler.cli.show:volumes", "List volumes: bound, retained, orphaned."),

@@ -13,9 +13,8 @@ from reconciler import plan as planning
 from reconciler.bootstrap import Home
 from reconciler.cli import approval, ending, faults, progress
 from reconciler.cli.approval import Approval
-from reconciler.cli.options import Common, common
+from reconciler.cli.options import Common, common, seconds
 from reconciler.loop import Prepared
-from reconciler.model.duration import Duration
 from reconciler.model.outcome import Done, Failed, Waiting, spell
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
@@ -49,7 +48,7 @@ def apply(
     approved, only = Approval(saved, digest, auto_approve), frozenset(saved.services if saved else services)
     environment = saved.environment if saved else options.only()
     ref = saved.commit or options.ref if saved else options.ref
-    how = loop.Options(timeout=_seconds(timeout), wait=not no_wait)
+    how = loop.Options(timeout=seconds(timeout), wait=not no_wait)
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, ref)
         with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
@@ -85,7 +84,7 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan and not auto_approve:
                 prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _ended(home, _carry_out(world, prepared, loop.Options(timeout=_seconds(timeout)), "destroy"))
+            return _ended(home, _carry_out(world, prepared, loop.Options(timeout=seconds(timeout)), "destroy"))
 
 
 def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:
@@ -176,10 +175,3 @@ def _alike(report: Report, told: set[str]) -> dict[str, list[str]]:
         if not isinstance(outcome, Done) and name not in told:
             alike.setdefault(spell(outcome), []).append(name)
     return alike
-
-
-def _seconds(text_: str) -> float:
-    try:
-        return float(Duration.parse(text_).seconds)
-    except ValueError as error:
-        raise errors.UsageError(f"--timeout {text_}: {error}", hint="for example 90s, 15m or 1h") from error

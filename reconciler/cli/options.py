@@ -48,6 +48,17 @@ class Common:
         yield from self.environments()
 
 
+def seconds(timeout: str) -> float:
+    """The time that `--timeout` says; UsageError where it says none."""
+    from reconciler import errors  # noqa: PLC0415
+    from reconciler.model.duration import Duration  # noqa: PLC0415
+
+    try:
+        return Duration.parse(timeout).seconds
+    except ValueError as error:
+        raise errors.UsageError(f"--timeout {timeout}: {error}", hint="for example 90s, 15m or 1h") from error
+
+
 def common(formats: tuple[str, ...] = ("text", "json")) -> Callable[[F], F]:
     """Add the shared options to a command, which takes them as one `Common`."""
 

@@ -14,10 +14,12 @@ import click
 from reconciler import bootstrap, kinds, standing
 from reconciler.cli import table
 from reconciler.cli.options import Common, common
+from reconciler.model.duration import age
 from reconciler.render import shapes
 
 if TYPE_CHECKING:
     from reconciler.members.listing import Row
+    from reconciler.model import condition
 
 _REFRESH = 2.0  # seconds between two looks of --watch
 
@@ -42,7 +44,7 @@ def _standings(environment: str, options: Common, only: frozenset[str]) -> Itera
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, options.ref)
         for row, since in standing.services(world, desired, only):
-            yield {**row, "age": table.age(home.clock.now() - since) if since else ""}
+            yield {**row, "age": age(home.clock.now() - since) if since else ""}
 
 
 @click.command()
@@ -70,7 +72,19 @@ def _member(row: Row) -> shapes.Member:
         "phase": row.phase,
         "ready": row.ready,
         "reason": row.reason,
-        "age": "" if row.age is None else table.age(row.age),
+        "age": "" if row.age is None else age(row.age),
+        "conditions": [_condition(one, seconds) for one, seconds in row.conditions],
+    }
+
+
+def _condition(one: condition.Condition, seconds: float | None) -> shapes.Condition:
+    return {
+        "type": one.type,
+        "status": one.status,
+        "reason": one.reason,
+        "message": one.message,
+        "since": one.since,
+        "age": "" if seconds is None else age(seconds),
     }
 
 

@@ -28,11 +28,3 @@ def _cell(value: object) -> str:
     if value is None or value == "":
         return "-"
     return ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def age(seconds: float) -> str:
-    """How long ago, in the largest unit that says it: 5s, 12m, 3h, 9d."""
-    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)}{unit}"
-    return f"{int(seconds)}s"

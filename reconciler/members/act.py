@@ -9,10 +9,11 @@ from functools import partial
 from typing import Any, TypeAlias
 
 from reconciler import errors
-from reconciler.members import read
+from reconciler.members import fencing, read
 from reconciler.members.decide import Action, Attach, Claim, Decision, Detach, Point, Release, Remove, Renew
 from reconciler.members.flight import Flights
 from reconciler.members.live import LEASE_PREFIX, Record
+from reconciler.members.unreachable import Finding
 from reconciler.model.environment import Environment
 from reconciler.model.outcome import Failed, Outcome, Waiting
 from reconciler.ports import Clock, Cloud, Cluster, Payload
@@ -66,6 +67,19 @@ class Actor:
                 return refusal(error)
         return None
 
+    def fence(self, findings: Iterable[Finding]) -> dict[str, Outcome]:
+        """Do what was found right about nodes; the outcomes of those where something was refused, or takes long, by `whom`."""
+        now, wanted = self.clock.now(), tuple(findings)
+        refused = self.flights.run({whom(one): partial(self._fence, one, now) for one in wanted if one.deed == "stop"})
+        near = {whom(one): self._fence(one, now) for one in wanted if one.deed != "stop"}
+        return refused | {name: outcome for name, outcome in near.items() if outcome}
+
+    def _fence(self, finding: Finding, now: float) -> Outcome | None:
+        try:
+            return fencing.carry_out(self.cluster, self.cloud, finding, now)
+        except errors.ProviderError as error:
+            return refusal(error)
+
     def _do(self, action: Action) -> bool:
         """False where a compare-and-set was lost."""
         match action:
@@ -98,6 +112,18 @@ def told(decisions: Mapping[str, Decision], refused: Mapping[str, Outcome]) -> I
                 yield name, f"attachment {attachment} is being taken away"
             case Renew(pod, why):
                 yield name, f"Pod {pod.name} is made anew: {why}"
+
+
+def fenced(findings: Iterable[Finding], refused: Mapping[str, Outcome]) -> Iterator[tuple[str, str]]:
+    """What was done about nodes, for people."""
+    for one in findings:
+        if one.deed and whom(one) not in refused:
+            words = {"taint": f"fenced: its instance {one.node.instance} is off", "clear": "fenced no more: it answers again"}
+            yield whom(one), words.get(one.deed, f"its instance {one.node.instance} is being stopped: it has not answered for too long")
+
+
+def whom(finding: Finding) -> str:
+    return f"node/{finding.node.name}"
 
 
 def _spelt(record: Record) -> str:
@@ -145,10 +171,20 @@ def _release(cluster: Cluster, wanted: Release) -> bool:
 
 
 def _attach(cloud: Cloud, wanted: Attach) -> None:
-    """At the instance's first free place."""
+    """At the instance's first free place.
+
+    Raises:
+        ProviderError: there is none; the scheduler knows nothing of interfaces, so the Pod stays until one is free or it is deleted.
+    """
     used = read.used_places(cloud, wanted.instance)
     place = next(index for index in range(1, len(used) + 2) if index not in used)
-    cloud.call("ec2", "attach_network_interface", NetworkInterfaceId=wanted.interface, InstanceId=wanted.instance, DeviceIndex=place)
+    try:
+        cloud.call("ec2", "attach_network_interface", NetworkInterfaceId=wanted.interface, InstanceId=wanted.instance, DeviceIndex=place)
+    except errors.ProviderError as error:
+        if error.code != "AttachmentLimitExceeded":
+            raise
+        text = f"{wanted.node} has no free slot for {wanted.interface}: {wanted.instance} holds {len(used)} interfaces, its limit"
+        raise errors.ProviderError(text, code=error.code, status=error.status) from error
 
 
 def _write(cloud: Cloud, zone: str, wanted: Sequence[Change]) -> list[errors.ProviderError | None]:

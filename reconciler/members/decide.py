@@ -13,7 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from reconciler.members.live import Interface, Lease, Live, Node, Pod, Record
+from reconciler.members import unreachable
+from reconciler.members.live import Interface, Lease, Live, Pod, Record
 from reconciler.members.member import Member
 from reconciler.members.readiness import CANNOT_START
 
@@ -50,6 +51,7 @@ class Attach:
 
     interface: str
     instance: str
+    node: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +169,7 @@ def _bring(member: Member, pod: Pod, condemned: str, live: Live) -> Decision:
     if interface.instance == node.instance and interface.status != "detaching" and interface.attachment != condemned:
         return Decision(until="" if interface.status == "attached" else f"{interface.id} is attached to {pod.node}")
     if not interface.attachment:
-        return Decision((Attach(interface.id, node.instance),), f"{interface.id} is attached to {pod.node}")
+        return Decision((Attach(interface.id, node.instance, node.name),), f"{interface.id} is attached to {pod.node}")
     until = f"{interface.id} is detached from {interface.instance}"
-    return Decision(() if interface.status == "detaching" else (Detach(interface.attachment, _is_gone(interface, live)),), until)
-
-
-def _is_gone(interface: Interface, live: Live) -> bool:
-    """Whether the instance that holds the interface is known to be off; only then may it be torn away."""
-    at: Node | None = next((node for node in live.nodes.values() if node.instance == interface.instance), None)
-    return at is not None and at.gone
+    force = unreachable.is_off(interface.instance, live)  # else it is not torn away: whoever has it may still answer to its address
+    return Decision(() if interface.status == "detaching" else (Detach(interface.attachment, force),), until)

@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from reconciler.members.conditions import seconds
 from reconciler.members.controller import Standing
 from reconciler.members.member import Member
+from reconciler.model.condition import Condition
 from reconciler.model.outcome import Done, spell
 
 
@@ -25,6 +27,7 @@ class Row:
     ready: bool
     reason: str
     age: float | None
+    conditions: tuple[tuple[Condition, float | None], ...] = ()  # each with its age in seconds, where it is known
 
 
 def rows(members: Iterable[Member], standing: Standing, now: float) -> tuple[Row, ...]:
@@ -49,6 +52,7 @@ def _row(member: Member, standing: Standing, now: float) -> Row:
         ready=isinstance(outcome, Done) and not member.stopped,
         reason=spell(outcome),
         age=now - datetime.fromisoformat(pod.created).timestamp() if pod and pod.created else None,
+        conditions=tuple((one, seconds(one, now) if one.since else None) for one in standing.conditions.get(member.name, ())),
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 from reconciler.ports import Payload
-from reconciler.resources import marks, storage
+from reconciler.resources import marks, storage, workload
 
 LEASE_PREFIX = "member-"
-_GONE = "node.kubernetes.io/out-of-service"  # the taint by which a person says that a node is off
+OUT_OF_SERVICE = "node.kubernetes.io/out-of-service"  # the taint by which Kubernetes is told that a node is off
+FENCED = "reconciler/fenced"  # an annotation: the taint is ours, and why
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,10 @@ class Pod:
     revision: str = ""
     terminating: bool = False
     created: str = ""
+    ended: str = ""  # when it was asked to end
+    ready_since: str = ""  # when it became ready, or ceased to be
+    scheduled_since: str = ""  # when it got its node, or first was without
+    checksum: str = ""
     unscheduled: str = ""
     message: str = ""
     host_network: bool = False
@@ -55,14 +61,26 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node and the instance that it is. *gone* means that somebody said so, or that it was deleted."""
+    """A node and the instance that it is. *since* is when it became ready, or ceased to be; a *silent* one has said nothing since.
+
+    *out_of_service* means that somebody said it is off; *fenced* is why, where that was us. *taints* and *version* are what a change must
+    repeat to be about the node as it was read.
+    """
 
     name: str
     instance: str = ""
     zone: str = ""
     ready: bool = True
     schedulable: bool = True
-    gone: bool = False
+    silent: bool = False
+    since: str = ""
+    fenced: str = ""
+    version: str = ""
+    taints: tuple[Mapping[str, Any], ...] = field(default=(), compare=False)
+
+    @property
+    def out_of_service(self) -> bool:
+        return any(taint["key"] == OUT_OF_SERVICE for taint in self.taints)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +93,7 @@ class Interface:
     instance: str = ""
     attachment: str = ""
     status: str = ""  # of the attachment: attaching, attached, detaching
+    since: str = ""  # of the attachment
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +118,7 @@ class Lease:
     epoch: int
     record: str = ""
     condemned: str = ""
+    since: str = ""  # when its owner took it
     body: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
@@ -113,6 +133,7 @@ class Set:
     replicas: int
     revision: str
     uid: str = ""
+    checksum: str = ""  # of its Pods' configuration
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +144,8 @@ class Attachment:
     node: str
     attached: bool
     error: str = ""
+    since: str = ""  # when it was asked for, or, once it is to go, when that was
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +159,11 @@ class Live:
     records: Mapping[str, Record] = field(default_factory=dict)  # by name
     interfaces: Mapping[str, Interface] = field(default_factory=dict)  # by address
     attachments: Mapping[str, Attachment] = field(default_factory=dict)  # by PersistentVolume
+    instances: Mapping[str, str] = field(default_factory=dict)  # what EC2 says of those of nodes that do not answer, by id
+    unreachable: Mapping[str, str] = field(default_factory=dict)  # what is waited for of a node that does not answer, by its name
+    handles: Mapping[str, str] = field(default_factory=dict)  # EBS's names of PersistentVolumes
+    slots: Mapping[str, tuple[int, int]] = field(default_factory=dict)  # interfaces that an instance has, and may have; by id
+    revisions: Mapping[str, str] = field(default_factory=dict)  # when they were made, by name
     zone: str = ""  # the hosted zone's id
 
     def running(self, member: str) -> tuple[Pod, ...]:
@@ -146,7 +174,7 @@ class Live:
 def pod(payload: Payload) -> Pod:
     metadata, spec, status = payload["metadata"], payload.get("spec", {}), payload.get("status", {})
     conditions = {one["type"]: one for one in status.get("conditions", ())}
-    scheduled = conditions.get("PodScheduled", {})
+    scheduled, ready = conditions.get("PodScheduled", {}), conditions.get("Ready", {})
     containers = [_container(one, init=True) for one in status.get("initContainerStatuses", ())]
     return Pod(
         name=metadata["name"],
@@ -155,15 +183,27 @@ def pod(payload: Payload) -> Pod:
         node=spec.get("nodeName", ""),
         ip=status.get("podIP", ""),
         phase=status.get("phase", "Pending"),
-        ready=conditions.get("Ready", {}).get("status") == "True",
+        ready=ready.get("status") == "True",
         revision=metadata.get("labels", {}).get("controller-revision-hash", ""),
         terminating="deletionTimestamp" in metadata,
         created=metadata.get("creationTimestamp", ""),
+        ended=_asked(metadata),
+        ready_since=ready.get("lastTransitionTime") or "",
+        scheduled_since=scheduled.get("lastTransitionTime") or "",
+        checksum=metadata.get("annotations", {}).get(workload.CHECKSUM, ""),
         unscheduled=scheduled.get("message", "") if scheduled.get("status") == "False" else "",
         message=status.get("message", "") or status.get("reason", ""),
         host_network=spec.get("hostNetwork", False),
         containers=(*containers, *(_container(one, init=False) for one in status.get("containerStatuses", ()))),
     )
+
+
+def _asked(metadata: Mapping[str, Any]) -> str:
+    """When something was asked to end: its deletionTimestamp is when its grace is over."""
+    if "deletionTimestamp" not in metadata:
+        return ""
+    grace = timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0)
+    return (datetime.fromisoformat(metadata["deletionTimestamp"]) - grace).isoformat()
 
 
 def _container(status: Mapping[str, Any], *, init: bool) -> Container:
@@ -185,14 +225,19 @@ def _container(status: Mapping[str, Any], *, init: bool) -> Container:
 
 def node(payload: Payload) -> Node:
     metadata, spec = payload["metadata"], payload.get("spec", {})
-    conditions = {one["type"]: one["status"] for one in payload.get("status", {}).get("conditions", ())}
+    conditions = {one["type"]: one for one in payload.get("status", {}).get("conditions", ())}
+    ready = conditions.get("Ready", {})
     return Node(
         name=metadata["name"],
         instance=spec.get("providerID", "").rpartition("/")[2],
         zone=metadata.get("labels", {}).get(storage.ZONE_LABEL, ""),
-        ready=conditions.get("Ready") == "True",
+        ready=ready.get("status") == "True",
         schedulable=not spec.get("unschedulable", False),
-        gone=any(taint["key"] == _GONE for taint in spec.get("taints", ())),
+        silent=ready.get("status", "Unknown") == "Unknown",
+        since=ready.get("lastTransitionTime") or "",
+        fenced=metadata.get("annotations", {}).get(FENCED, ""),
+        version=metadata.get("resourceVersion", ""),
+        taints=tuple(spec.get("taints") or ()),
     )
 
 
@@ -207,7 +252,13 @@ def interface(payload: Payload) -> Interface:
         instance=attachment.get("InstanceId", ""),
         attachment=attachment.get("AttachmentId", ""),
         status=attachment.get("Status", ""),
+        since=_told(attachment.get("AttachTime")),
     )
+
+
+def _told(moment: object) -> str:
+    """AWS's times come as datetimes."""
+    return moment.isoformat() if isinstance(moment, datetime) else str(moment or "")
 
 
 def record(payload: Payload) -> Record:
@@ -223,12 +274,13 @@ def lease(payload: Payload) -> Lease:
         epoch=spec.get("leaseTransitions") or 0,
         record=metadata.get("annotations", {}).get(marks.ADDRESS, ""),
         condemned=metadata.get("annotations", {}).get(marks.CONDEMNED, ""),
+        since=spec.get("acquireTime") or "",
         body=payload,
     )
 
 
 def stateful_set(payload: Payload) -> Set:
-    metadata, status = payload["metadata"], payload.get("status", {})
+    metadata, status, template = payload["metadata"], payload.get("status", {}), payload["spec"].get("template", {})
     return Set(
         name=metadata["name"],
         namespace=metadata.get("namespace", ""),
@@ -237,14 +289,18 @@ def stateful_set(payload: Payload) -> Set:
         replicas=payload["spec"].get("replicas", 1),
         revision=status.get("updateRevision", ""),
         uid=metadata.get("uid", ""),
+        checksum=template.get("metadata", {}).get("annotations", {}).get(workload.CHECKSUM, ""),
     )
 
 
 def attachment(payload: Payload) -> Attachment:
-    spec, status = payload["spec"], payload.get("status", {})
+    metadata, spec, status = payload.get("metadata", {}), payload["spec"], payload.get("status", {})
+    error = status.get("attachError") or status.get("detachError") or {}
     return Attachment(
         volume=spec["source"].get("persistentVolumeName", ""),
         node=spec["nodeName"],
         attached=status.get("attached", False),
-        error=status.get("attachError", {}).get("message", ""),
+        error=error.get("message", ""),
+        since=_asked(metadata) or metadata.get("creationTimestamp", ""),
+        leaving="deletionTimestamp" in metadata,
     )

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 
 from reconciler import errors
-from reconciler.members import live
+from reconciler.members import live, unreachable
 from reconciler.model.environment import Environment
 from reconciler.ports import Cloud, Cluster, Payload
 from reconciler.resources import kubernetes, marks, workload
 
 FEW = 20  # names that one selector may hold
+FILTERED, WITNESSES = 200, 5  # values that one filter of EC2's may hold, and how many of them vouch for the others
 
 
 def leases(cluster: Cluster, environment: Environment) -> dict[str, live.Lease]:
@@ -97,8 +98,61 @@ def _is_meant(zone: Payload, environment: Environment) -> bool:
     return zone["Name"] == f"{environment.dns.zone}." and is_private is environment.dns.private
 
 
+def members_on(cluster: Cluster, node: str) -> tuple[str, ...]:
+    """The members whose Pods lie on *node*, of all environments: `lab/kv-0`."""
+    found = (pod for pod in cluster.list(kubernetes.POD, selector=marks.SERVICE) if pod["spec"].get("nodeName") == node)
+    return tuple(sorted(f"{pod['metadata']['labels'].get(marks.ENVIRONMENT, '-')}/{pod['metadata']['name']}" for pod in found))
+
+
+def instances(cloud: Cloud, asked: Collection[str], witnesses: Collection[str]) -> dict[str, str]:
+    """The states of the instances *asked* for, in one call (of 200).
+
+    One that is not found is gone if a witness is found beside it: else it may be the wrong account or region that was asked, and nothing is
+    known.
+    """
+    found: dict[str, str] = {}
+    wanted, beside = sorted(asked), sorted(witnesses)[:WITNESSES]
+    for start in range(0, len(wanted), FILTERED - WITNESSES):
+        part = wanted[start : start + FILTERED - WITNESSES]
+        states = {one["InstanceId"]: one["State"]["Name"] for one in _described(cloud, [*part, *beside])}
+        missing = unreachable.GONE if any(id in states for id in beside) else ""
+        found |= {id: state for id in part if (state := states.get(id, missing))}
+    return found
+
+
+def handles(cluster: Cluster, environment: Environment) -> dict[str, str]:
+    """EBS's names of the environment's PersistentVolumes."""
+    found = cluster.list(kubernetes.KINDS["PersistentVolume"], selector=f"{marks.ENVIRONMENT}={environment.name}")
+    return {one["metadata"]["name"]: one["spec"].get("csi", {}).get("volumeHandle", "") for one in found}
+
+
+def revisions(cluster: Cluster, environment: Environment) -> dict[str, str]:
+    """When the newest revision of each StatefulSet of the environment was made, by its name. One that came back has no age of its own."""
+    newest: dict[str, tuple[str, str]] = {}
+    for one in cluster.list(kubernetes.REVISION, selector=f"{marks.ENVIRONMENT}={environment.name}"):
+        metadata = one["metadata"]
+        of, made = metadata["name"].rpartition("-")[0], (metadata["creationTimestamp"], metadata["name"])
+        newest[f"{metadata['namespace']}/{of}"] = max(made, newest.get(f"{metadata['namespace']}/{of}", made))
+    return {name: made for made, name in newest.values()}
+
+
+def slots(cloud: Cloud, instances: Collection[str]) -> dict[str, tuple[int, int]]:
+    """How many interfaces *instances* have, and how many their types may have."""
+    found = list(_described(cloud, instances))
+    types = sorted({one["InstanceType"] for one in found})
+    pages = cloud.pages("ec2", "describe_instance_types", InstanceTypes=types) if types else iter(())
+    limits = {one["InstanceType"]: one["NetworkInfo"]["MaximumNetworkInterfaces"] for page in pages for one in page["InstanceTypes"]}
+    return {one["InstanceId"]: (len(one.get("NetworkInterfaces", ())), limits[one["InstanceType"]]) for one in found}
+
+
+def _described(cloud: Cloud, ids: Collection[str]) -> Iterator[Payload]:
+    """By a filter: asked by their ids, one that is missing would hide the others."""
+    for page in cloud.pages("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": list(ids)}]):
+        for reservation in page["Reservations"]:
+            yield from reservation["Instances"]
+
+
 def used_places(cloud: Cloud, instance: str) -> frozenset[int]:
     """The device indexes of an instance that hold an interface."""
-    pages = cloud.pages("ec2", "describe_instances", InstanceIds=[instance])
-    found = (one for page in pages for reservation in page["Reservations"] for one in reservation["Instances"])
-    return frozenset(held["Attachment"]["DeviceIndex"] for one in found for held in one.get("NetworkInterfaces", ()))
+    held = (held for one in _described(cloud, [instance]) for held in one.get("NetworkInterfaces", ()))
+    return frozenset(one["Attachment"]["DeviceIndex"] for one in held)

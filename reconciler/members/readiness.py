@@ -58,7 +58,7 @@ def of_service(members: Iterable[Member], outcomes: Mapping[str, Outcome], live:
     waiting = [outcome for member in mine if isinstance(outcome := outcomes[member.name], Waiting)]
     if waiting:
         rest = f" (and {len(waiting) - 1} more of {len(mine)} members)" if len(waiting) > 1 else ""
-        return Waiting(f"{waiting[0].until}{rest}")
+        return Waiting(f"{waiting[0].until}{rest}", f"{waiting[0].said}{rest}" if waiting[0].said else "")
     return next(_miscounts(mine, live), Done())
 
 
@@ -72,6 +72,8 @@ def _miscounts(members: tuple[Member, ...], live: Live) -> Iterator[Outcome]:
 
 def _lacks(member: Member, pod: Pod, live: Live, placing: str) -> Iterator[Outcome]:
     """What a member with a Pod lacks, what comes first first."""
+    if pod.node in live.unreachable:
+        yield Waiting(live.unreachable[pod.node])
     if pod.terminating:
         yield Waiting(f"the old Pod of {member.name} on {pod.node} has ended")
     if not pod.node:

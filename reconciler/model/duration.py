@@ -63,3 +63,11 @@ def _read(value: Any) -> Duration:
     if not isinstance(value, str):
         raise ValueError("must be a duration such as 5s, 1h30m or 7d")  # noqa: TRY004 - pydantic collects ValueErrors
     return Duration.parse(value)
+
+
+def age(seconds: float) -> str:
+    """How long ago, in the largest unit that says it: 5s, 12m, 3h, 9d."""
+    for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)}{unit}"
+    return f"{int(seconds)}s"

@@ -27,6 +27,7 @@ Allowances = Annotated[tuple[Annotated[Text, AfterValidator(_allowance)], ...], 
 
 _LONGEST_ZONE = 189  # leaves 63 for a member's label, and a dot, of the 253 of a name
 Policy = Literal["automatic", "creations", "approval"]
+Unreachable = Literal["wait", "stop"]
 
 
 # https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/Using_Tags.html#tag-restrictions; of 50 tags some are ours, and whoever else's
@@ -109,12 +110,17 @@ class EngineSettings(Part):
 
 
 class MembersSettings(Part):
-    """What the members role uses: records that follow Pods, attachments, marks."""
+    """What the members role uses: records that follow Pods, attachments, marks; and what becomes of a node that does not answer.
+
+    Its instance may still run, and write: *unreachable* says whether to wait for a person then, or to stop it *unreachable_after*.
+    """
 
     role_arn: Text | None = None
     profile: Text | None = None
     kubeconfig: Text | None = None
     context: Text | None = None
+    unreachable: Unreachable = "wait"
+    unreachable_after: Duration = Duration.parse("5m")
 
 
 class Ssh(Part):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 
@@ -13,9 +13,10 @@ class Done:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """Under way; *until* says what for, in words that follow "waiting until"."""
+    """Under way; *until* says what for, in words that follow "waiting until". *said* is the whole in other words, with its age: no news."""
 
     until: str
+    said: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +47,8 @@ def spell(outcome: Outcome) -> str:
     match outcome:
         case Done():
             return ""
-        case Waiting(until):
-            return f"waiting until {until}"
+        case Waiting(until, said):
+            return said or f"waiting until {until}"
         case Blocked(by):
             return f"blocked by {by}"
         case Failed(message):

@@ -65,6 +65,7 @@ class Plan:
     held: Mapping[str, str] = field(default_factory=dict)  # services that are left as they are, with the fault that holds each
     fingerprint: str = ""
     kept: Mapping[ResourceId, Resource] = field(default_factory=dict)  # declared no more and not to go yet: as the engine's record has it
+    warnings: tuple[str, ...] = field(default=(), compare=False)  # what the plan will have to wait for
     known: int = field(default=0, compare=False)  # live things of services when it was made: what a guard's share is of
 
     def __bool__(self) -> bool:

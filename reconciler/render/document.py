@@ -48,6 +48,7 @@ def render(plan: Plan, kinds: Mapping[str, Kind]) -> shapes.Plan:
         },
         "resource_changes": [_resource(change, kinds) for change in shown],
         "resource_drift": [_drift(drift, kinds) for drift in plan.drift],
+        "warnings": list(plan.warnings),
         "conflicts": [_conflict(conflict) for conflict in plan.conflicts],
         "ignored": [_left(change, left) for change in plan.changes for left in change.left],
         "held": [_still(change) for change in plan.changes if change.action == "hold"],

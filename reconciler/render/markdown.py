@@ -43,6 +43,7 @@ def _told(plan: Plan) -> Iterator[str]:
     still = [text.headline(change) for change in notes.shown(plan) if change.action in {"hold", "refuse"}]
     yield from (f"- :no_entry: {line.removeprefix('# ')}" for line in (*notes.held(plan), *still))
     felt = (change for change in plan.changes if change.impact and change.acts and change.action not in _LOSSES)
+    yield from (f"- :warning: {line}" for line in plan.warnings)
     yield from (f"- :arrows_counterclockwise: {change.id}: {change.impact}" for change in felt)
     yield from (f"- {line}" for line in notes.ignored(plan))
     yield from (f"- {text.components(summary)}" for summary in plan.components if summary.pending or summary.failed)

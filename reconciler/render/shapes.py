@@ -9,6 +9,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
+from reconciler.model import condition
 from reconciler.model.change import Action
 from reconciler.model.componentstate import Applied as LayerStatus
 from reconciler.model.componentstate import Status
@@ -159,6 +160,7 @@ class Plan(TypedDict):
     summary: NotRequired[Summary]
     resource_changes: NotRequired[list[ResourceChange]]
     resource_drift: NotRequired[list[ResourceDrift]]
+    warnings: NotRequired[list[str]]
     conflicts: NotRequired[list[Conflict]]
     ignored: NotRequired[list[Ignored]]
     held: NotRequired[list[Still]]
@@ -195,8 +197,19 @@ class Service(ServiceStanding):
     age: str
 
 
+class Condition(TypedDict):
+    """Something that a member has or lacks; *message* says what is waited for, *since* is ISO 8601, "" where the cluster does not tell."""
+
+    type: condition.Type
+    status: condition.Status
+    reason: str
+    message: str
+    since: str
+    age: str
+
+
 class Member(TypedDict):
-    """`members`. *address* is where its record leads, or its interface is."""
+    """`members`. *address* is where its record leads, or its interface is. Of its *conditions* each comes before what depends on it."""
 
     service: str
     member: str
@@ -208,6 +221,7 @@ class Member(TypedDict):
     ready: bool
     reason: str
     age: str
+    conditions: list[Condition]
 
 
 class Volume(TypedDict):

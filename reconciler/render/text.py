@@ -46,6 +46,7 @@ def render(plan: Plan) -> str:
 def footer(plan: Plan) -> Iterator[str]:
     """The counts, the components, and the digest to approve."""
     yield counts(plan)
+    yield from (f"Warning: {line}." for line in plan.warnings)
     yield from notes.ignored(plan)
     yield from (components(summary) for summary in plan.components if summary.pending or summary.failed)
     if plan:

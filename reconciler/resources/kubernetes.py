@@ -37,6 +37,7 @@ SKIP_AWAIT = "pulumi.com/skipAwait"  # readiness is judged by `members`; the eng
 DELETION = "pulumi.com/deletionPropagationPolicy"  # the default, foreground, keeps the name of what is replaced for a while
 MANAGER = "pulumi.com/patchFieldManager"  # one an object, the same after an import: fields it dropped are still its own to remove
 NODE = ObjectKind("v1", "Node", "nodes", namespaced=False)
+REVISION = ObjectKind("apps/v1", "ControllerRevision", "controllerrevisions")
 POD = ObjectKind("v1", "Pod", "pods")
 JOB = ObjectKind("batch/v1", "Job", "jobs")
 LEASE = ObjectKind("coordination.k8s.io/v1", "Lease", "leases")

@@ -14,6 +14,7 @@ from reconciler.model.value import Ref
 from reconciler.resources import cloud, kubernetes, storage
 
 FACTS_PATH = "/etc/member"  # where the init container finds its interface's address and hardware address
+GATE = "member"  # the init container that holds a member back
 MARK_PATH = "/volume"  # where it sees the member's first volume, on which it leaves its mark
 
 
@@ -70,7 +71,7 @@ def gate(service: Service, environment: Environment) -> dict[str, Any]:
     if has_interface(service):
         mounts.append({"name": "member", "mountPath": FACTS_PATH, "readOnly": True})
     return {
-        "name": "member",
+        "name": GATE,
         "image": environment.sessions.image,
         "command": ["python", "-m", "runner.member"],
         "env": environment_variables(environment),

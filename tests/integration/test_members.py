@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,20 +17,25 @@ from lightkube.resources.core_v1 import Namespace, Node, Pod
 from lightkube.types import PatchType
 
 from lab import namespace
+from lab.agent import control
 from lab.layout import Layout
 from providers.aws import Aws
 from providers.kubernetes import Kubernetes
+from reconciler.members import listing
 from reconciler.members.controller import Controller, Standing
+from reconciler.members.live import OUT_OF_SERVICE
 from reconciler.members.member import declared
 from reconciler.model.environment import Environment
-from reconciler.model.outcome import Done
+from reconciler.model.outcome import Done, spell
 from reconciler.model.service import Service
+from tests import printed
 from tests.integration.by_hand import TYPES, Hand
 
 pytestmark = pytest.mark.integration
 
 ZONE = "hand.internal"
 WITHIN = 90.0
+MISSED = 150.0  # 20 s until a node counts as one that does not answer, 30 s that its Pods tolerate, 20 s between two looks of who ends them
 KV = Service(
     name="hkv",
     type="redis",
@@ -94,9 +104,9 @@ class Party:
         self.cluster.close()
         self.cloud.close()
 
-    def until(self, service: Service, what: Callable[[Standing], bool]) -> Standing:
+    def until(self, service: Service, what: Callable[[Standing], bool], within: float = WITHIN) -> Standing:
         """Tick until *what* is so."""
-        members, end = declared([service], self.hand.environment, TYPES), time.monotonic() + WITHIN
+        members, end = declared([service], self.hand.environment, TYPES), time.monotonic() + within
         while not what(standing := self.controller.tick(members)):
             assert time.monotonic() < end, standing.members
             time.sleep(0.3)
@@ -209,3 +219,114 @@ def test_a_first_deployment_that_crashes_says_why_and_its_mend_reaches_every_mem
     service = BROKEN.model_copy(update={"pod_template": mended})
     hand.apply([service])
     party.settle(service)
+
+
+GONE, HUNG = (KV.model_copy(update={"name": name, "replicas": 1}) for name in ("hgone", "hhung"))
+TORN = GONE.model_copy(update={"name": "htorn", "addresses": "private"})  # its interface is torn from the dead instance
+
+
+def place(hand: Hand, node: str) -> tuple[str, str]:
+    """The instance of a node, and its zone."""
+    spec = hand.cluster.get(Node, node).spec
+    zone, instance = str(spec and spec.providerID).rsplit("/", 2)[1:]
+    return instance, zone
+
+
+def is_fenced(hand: Hand, node: str) -> bool:
+    spec = hand.cluster.get(Node, node).spec
+    return any(taint.key == OUT_OF_SERVICE for taint in (spec.taints if spec else None) or ())
+
+
+@pytest.mark.parametrize("service", [GONE, TORN], ids=["by-name", "with-an-interface"])
+def test_a_member_of_a_dead_node_comes_up_elsewhere_with_its_data_once_ec2_says_that_it_is_off(
+    hand: Hand, party: Party, service: Service
+) -> None:
+    hand.apply([service])
+    name = f"{service.name}-0"
+    before, old = party.settle(service).live.running(name)[0], address(hand, name)
+    assert inside(hand.lab, "redis-cli", "-h", old, "set", "colour", "green").strip() == "OK"
+
+    machine = [place(hand, before.node)[0]]
+    control.node_down(Path(hand.lab.dir), before.node, "dead")
+    try:
+        said = party.until(service, lambda standing: before.node in standing.live.unreachable)
+        assert "runs and may still write" in spell(said.members[name])
+        assert not is_fenced(hand, before.node), "EC2 says that it runs"
+        hand.ec2.stop_instances(InstanceIds=machine)
+        after = party.until(service, renewed(name, before.uid), MISSED).live.running(name)[0]
+        assert is_fenced(hand, before.node)
+    finally:
+        hand.ec2.start_instances(InstanceIds=machine)
+        control.node_up(Path(hand.lab.dir), before.node)
+    assert (after.node != before.node, place(hand, after.node)[1]) == (True, place(hand, before.node)[1])
+    assert address(hand, name) == (old if service is TORN else after.ip)
+    assert inside(hand.lab, "redis-cli", "-h", address(hand, name), "get", "colour").strip() == "green"
+    party.until(service, lambda _: not is_fenced(hand, before.node), MISSED)
+
+
+def test_a_hung_node_keeps_its_member_until_a_person_fences_it(hand: Hand, party: Party, tmp_path: Path) -> None:
+    hand.apply([HUNG])
+    before = party.settle(HUNG).live.running("hhung-0")[0]
+    assert inside(hand.lab, "redis-cli", "-h", before.ip, "set", "colour", "red").strip() == "OK"
+    members, machine = declared([HUNG], hand.environment, TYPES), [place(hand, before.node)[0]]
+    control.node_down(Path(hand.lab.dir), before.node, "hung")
+    try:
+        party.until(HUNG, lambda standing: bool(standing.live.unreachable) and standing.live.running("hhung-0")[0].terminating, MISSED)
+        end = time.monotonic() + 10
+        party.until(HUNG, lambda _: time.monotonic() > end)
+        (row,) = listing.rows(members, party.controller.look(members), time.time())
+        assert row.node == before.node
+        since = datetime.fromisoformat(silent_since(hand, before.node))
+        assert row.reason.startswith("waiting "), row.reason
+        assert f"until node {before.node} answers again" in row.reason
+        assert {one.type: age for one, age in row.conditions}["OldOwnerReleased"] == pytest.approx(
+            (datetime.now(UTC) - since).total_seconds(), abs=5
+        )
+        assert inside(hand.lab, "redis-cli", "-h", before.ip, "get", "colour").strip() == "red"
+        assert not is_fenced(hand, before.node)
+
+        (told,) = json.loads(person(hand, tmp_path, "members", "--format", "json"))
+        assert printed.faults("members", [told]) == []
+        assert f"until node {before.node} answers again" in told["reason"]
+        assert {one["type"]: one["reason"] for one in told["conditions"]}["OldOwnerReleased"] == "NodeUnreachable"
+
+        said = person(hand, tmp_path, "fence", before.node, "--auto-approve")
+        assert f"its instance {machine[0]} is running" in said
+        assert "Members there: hand/hhung-0" in said
+        assert hand.ec2.describe_instances(InstanceIds=machine)["Reservations"][0]["Instances"][0]["State"]["Name"] == "stopped"
+        control.node_down(Path(hand.lab.dir), before.node, "dead")  # as a machine that is stopped is
+        after = party.until(HUNG, renewed("hhung-0", before.uid), MISSED).live.running("hhung-0")[0]
+    finally:
+        hand.ec2.start_instances(InstanceIds=machine)
+        control.node_up(Path(hand.lab.dir), before.node)
+    assert after.node != before.node
+    assert inside(hand.lab, "redis-cli", "-h", after.ip, "get", "colour").strip() == "red"
+    party.until(HUNG, lambda _: not is_fenced(hand, before.node), MISSED)
+
+
+def silent_since(hand: Hand, node: str) -> str:
+    """When the node ceased to answer, as Kubernetes says."""
+    status = hand.cluster.get(Node, node).status
+    ready = next(one for one in (status.conditions if status else None) or () if one.type == "Ready")
+    assert ready.lastTransitionTime
+    return ready.lastTransitionTime.isoformat()
+
+
+def person(hand: Hand, folder: Path, *words: str) -> str:
+    """What a command says to a person, who has the environment with the hung member's service in *folder*."""
+    lab = hand.lab
+    specs = folder / "specs" / "hand"
+    specs.mkdir(parents=True, exist_ok=True)
+    aws = f"{{endpoint: '{lab.aws.endpoint}', profile: reconciler, vpc: {lab.aws.vpc}}}"
+    kubernetes = f"{{kubeconfig: {lab.kubernetes.kubeconfigs['reconciler']}}}"
+    members = f"{{profile: members, kubeconfig: {lab.kubernetes.kubeconfigs['members']}}}"
+    spec = f"{{zones: [{', '.join(lab.zones)}], aws: {aws}, dns: {{zone: {ZONE}}}, kubernetes: {kubernetes}, members: {members}}}"
+    (specs / "environment.yaml").write_text(f"apiVersion: reconciler/v1\nkind: Environment\nmetadata: {{name: hand}}\nspec: {spec}\n")
+    member = f"{{type: redis, version: '8.0', namespace: hand, replicas: 1, zones: [{lab.zones[0]}], volumes: {{data: {{size: 1Gi}}}}}}"
+    (specs / "hhung.yaml").write_text(f"apiVersion: reconciler/v1\nkind: Service\nmetadata: {{name: hhung}}\nspec: {member}\n")
+    subprocess.run(["git", "init", "-q", str(folder)], check=True)
+    command = [sys.executable, "-m", "reconciler", *words, "-e", "hand", "--repo", str(folder)]
+    own = {"AWS_SHARED_CREDENTIALS_FILE": lab.aws.credentials_file, "RECONCILE_DIR": str(folder / "home")}
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120, env=os.environ | own, cwd=folder)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return ended.stdout

@@ -66,7 +66,7 @@ FAULTS = (
         r"trap 1: eni-db-\d is detached from",
         ((_DECIDE, " and interface.attachment != condemned", ""),),
     ),
-    Fault("a Pod is deleted by its name alone", r"Pod \S+ \(uid-\d+\), which can start", ((_ACT, ", uid=action.pod.uid", ""),)),
+    Fault("a Pod is deleted by its name alone", r"F13: Pod \S+ \(uid-\d+\), which is as declared", ((_ACT, ", uid=action.pod.uid", ""),)),
     Fault(
         "every detach is forced",
         r"trap 3: eni-db-\d is torn by force",

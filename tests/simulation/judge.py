@@ -7,7 +7,7 @@ from typing import Any
 
 from reconciler.members.live import LEASE_PREFIX
 from reconciler.resources import marks
-from tests.simulation.town import BAD, MEMBERS, Town
+from tests.simulation.town import MEMBERS, Town
 
 OURS = {f"{member.fqdn}.": member.name for member in MEMBERS.values()}
 
@@ -76,11 +76,11 @@ class Judge:
             if self._is_owners(name, held):
                 raise Broken(f"trap 1: {id} is detached from {held['InstanceId']} under the owner of {name}")
 
-    def deletes(self, name: str, uid: str) -> None:
-        """F13: only a Pod that cannot start is ever deleted."""
+    def deletes(self, name: str, uid: str, since: int) -> None:
+        """F13: only a Pod of an old revision is ever deleted; one that was old when it was read, at the turn *since*, may be new again."""
         found = self._town.pods.get(name)
-        if found and uid in {"", found["metadata"]["uid"]} and found["metadata"]["labels"]["controller-revision-hash"] != BAD:
-            raise Broken(f"Pod {name} ({found['metadata']['uid']}), which can start, is deleted")
+        if found and uid in {"", found["metadata"]["uid"]} and self._town.current(name) and self._town.revised < since:
+            raise Broken(f"F13: Pod {name} ({found['metadata']['uid']}), which is as declared, is deleted")
 
     def always(self) -> None:
         """Trap 2 and F6: one writer a volume. F7, F8, trap 27: what others have is as they left it."""

@@ -32,16 +32,13 @@ class Kubernetes:
             self.kubelet(name)
 
     def stateful_sets(self) -> None:
-        """Makes Pods that are missing; of an old revision it ends one, where all are ready."""
+        """Makes Pods that are missing. It ends none: sets of ours are `OnDelete`."""
         for service in {MEMBERS[name].service: None for name in self.town.names}:
             mine = [name for name in self.town.names if MEMBERS[name].service == service]
             self.town.stateful_set(service, len(mine), self.town.revision)
             for name in mine:
                 if name not in self.town.pods:
                     self.town.put(pod(name, self.town.new("uid-{}", name), revision=self.town.revision, phase="Pending"))
-            old = [name for name in mine if self.town.revision_of(name) != self.town.revision]
-            if old and all(self.town.is_ready(name) for name in mine):
-                self.town.end(old[-1])
 
     def schedule(self) -> None:
         for found in list(self.town.pods.values()):

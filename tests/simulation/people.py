@@ -106,6 +106,7 @@ def pull_out(town: Town) -> str:
 def roll_out(town: Town) -> str:
     """A commit that cannot start, or the next that can."""
     town.revision = BAD if town.revision != BAD and town.dice.random() < 0.5 else f"r{town.turn + 2}"
+    town.revised = town.turn
     return f"revision {town.revision}"
 
 
@@ -121,7 +122,8 @@ THEMES: tuple[tuple[Deed, ...], ...] = (
 
 def make_good(town: Town) -> None:
     """All is put right that no program puts right."""
-    town.revision = town.revision if town.revision != BAD else f"r{town.turn + 2}"
+    if town.revision == BAD:
+        town.revision, town.revised = f"r{town.turn + 2}", town.turn
     for name in ZONES:
         if name not in town.machines:
             town.nodes.pop(name, None)

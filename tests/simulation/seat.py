@@ -57,8 +57,10 @@ class Seat:
         return self._write(f"replace {_lease(body)}", effect)
 
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+        since = self._since()
+
         def effect() -> bool:
-            self.judge.deletes(name, uid)
+            self.judge.deletes(name, uid, since)
             found = self.town.pods.get(name)
             is_meant = found is not None and uid in {"", found["metadata"]["uid"]}
             if is_meant:
@@ -80,7 +82,7 @@ class Seat:
         return self.town.pages(service, operation, **arguments)
 
     def call(self, service: str, operation: str, **arguments: Any) -> Payload:
-        since = self.turns.moving.since if self.turns.moving else self.town.turn
+        since = self._since()
 
         def effect() -> Payload:
             before = self.town.records
@@ -95,6 +97,10 @@ class Seat:
             return answer
 
         return self._write(f"{operation} {_spelt(arguments)}", effect)
+
+    def _since(self) -> int:
+        """The turn at which the tick that now moves began to read."""
+        return self.turns.moving.since if self.turns.moving else self.town.turn
 
     # what befalls a call
 

@@ -70,7 +70,7 @@ class Town(World):
         super().__init__()
         self.dice = dice
         self.names = names
-        self.revision = "r1"
+        self.revision, self.revised = "r1", 0  # the one declared, and the turn since which it is
         self.turn = 0
         self.under_way: list[tuple[str, Callable[[], object]]] = []  # calls whose callers wait no longer
         self.machines: dict[str, Machine] = {}

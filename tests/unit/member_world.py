@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from reconciler import errors
@@ -55,8 +56,11 @@ class World:
     nodes: dict[str, dict[str, Any]] = field(default_factory=dict)
     leases: dict[str, dict[str, Any]] = field(default_factory=dict)
     attachments: list[dict[str, Any]] = field(default_factory=list)
+    disks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    revisions: dict[str, dict[str, Any]] = field(default_factory=dict)
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     interfaces: dict[str, dict[str, Any]] = field(default_factory=dict)
+    instances: dict[str, str] = field(default_factory=dict)
     zones: list[str] = field(default_factory=lambda: [ZONE])
     calls: list[str] = field(default_factory=list)
     failing: dict[str, errors.ProviderError] = field(default_factory=dict)
@@ -76,10 +80,17 @@ class World:
 
     def node(self, name: str, zone: str = "us-east-1a", **spec: Any) -> None:
         self.nodes[name] = {
-            "metadata": {"name": name, "labels": {storage.ZONE_LABEL: zone}},
+            "metadata": {"name": name, "labels": {storage.ZONE_LABEL: zone}, "resourceVersion": str(self._next())},
             "spec": {"providerID": f"aws:///{zone}/i-{name}", **spec},
-            "status": {"conditions": [{"type": "Ready", "status": "True"}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": "2025-10-09T00:00:00Z"}]},
         }
+        self.instances[f"i-{name}"] = "running"
+
+    def answers(self, name: str, status: str = "Unknown", since: float = 0.0) -> None:
+        """A node answers no longer (Unknown), or again (True), *since* so many seconds of `Time`."""
+        when = datetime.fromtimestamp(1_760_000_000 + since, UTC).isoformat()
+        self.nodes[name]["status"]["conditions"] = [{"type": "Ready", "status": status, "lastTransitionTime": when}]
+        self.nodes[name]["metadata"]["resourceVersion"] = str(self._next())
 
     def stateful_set(self, name: str, replicas: int, revision: str = "r1", **status: Any) -> None:
         self.sets[name] = {
@@ -107,6 +118,7 @@ class World:
 
     def settle_attachments(self) -> None:
         """AWS gets on with what it has begun."""
+        self.instances = {id: "stopped" if state == "stopping" else state for id, state in self.instances.items()}
         for id in self.interfaces:
             self.settle(id)
 
@@ -127,11 +139,14 @@ class World:
             "nodes": self.nodes,
             "leases": self.leases,
             "volumeattachments": dict(enumerate(self.attachments)),
+            "persistentvolumes": self.disks,
+            "controllerrevisions": self.revisions,
         }[kind.plural]
         return iter(copy.deepcopy(list(found.values())))
 
     def get(self, kind: ObjectKind, name: str, *, namespace: str = "") -> Payload | None:
-        raise NotImplementedError
+        self._called(f"get {kind.plural} {name}")
+        return copy.deepcopy({"nodes": self.nodes}[kind.plural].get(name))
 
     def create(self, kind: ObjectKind, body: Payload) -> Payload | None:
         self._called(f"create {kind.plural}")
@@ -149,7 +164,16 @@ class World:
         return stored
 
     def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
-        raise NotImplementedError
+        """Of nodes, the list of taints is replaced whole."""
+        self._called(f"patch {kind.plural} {name}")
+        live = self.nodes[name]
+        if body["metadata"]["resourceVersion"] != live["metadata"]["resourceVersion"]:
+            raise errors.ProviderError("the object has been modified", status=409)
+        notes = {**live["metadata"].get("annotations", {}), **body["metadata"]["annotations"]}
+        kept = {key: text for key, text in notes.items() if text is not None}
+        metadata = {**live["metadata"], "annotations": kept, "resourceVersion": str(self._next())}
+        self.nodes[name] = {**live, "metadata": metadata, "spec": {**live["spec"], "taints": copy.deepcopy(list(body["spec"]["taints"]))}}
+        return copy.deepcopy(self.nodes[name])
 
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
         self._called(f"delete {kind.plural} {name}")
@@ -173,9 +197,10 @@ class World:
             case "list_resource_record_sets":
                 yield {"ResourceRecordSets": copy.deepcopy(list(self.records.values()))}
             case "describe_instances":
-                held = [one["Attachment"] for one in self.interfaces.values() if "Attachment" in one]
-                here = [{"DeviceIndex": 0}, *(one for one in held if one["InstanceId"] in arguments["InstanceIds"])]
-                yield {"Reservations": [{"Instances": [{"NetworkInterfaces": [{"Attachment": one} for one in here]}]}]}
+                asked = arguments["Filters"][0]["Values"]
+                yield {"Reservations": [{"Instances": [self._instance(id) for id in self.instances if id in asked]}]}
+            case "describe_instance_types":
+                yield {"InstanceTypes": [{"InstanceType": "m5.large", "NetworkInfo": {"MaximumNetworkInterfaces": 3}}]}
             case _:
                 raise NotImplementedError(operation)
 
@@ -183,6 +208,14 @@ class World:
         self._called(operation)
         getattr(self, f"_{operation}")(**arguments)
         return {}
+
+    def _instance(self, id: str) -> Payload:
+        held = [one["Attachment"] for one in self.interfaces.values() if one.get("Attachment", {}).get("InstanceId") == id]
+        attached = [{"Attachment": one} for one in copy.deepcopy([{"DeviceIndex": 0}, *held])]
+        return {"InstanceId": id, "InstanceType": "m5.large", "State": {"Name": self.instances[id]}, "NetworkInterfaces": attached}
+
+    def _stop_instances(self, InstanceIds: list[str], Force: bool) -> None:  # noqa: N803 - AWS's names
+        self.instances |= dict.fromkeys(InstanceIds, "stopping")
 
     def _attach_network_interface(self, NetworkInterfaceId: str, InstanceId: str, DeviceIndex: int) -> None:  # noqa: N803 - AWS's names
         interface = self.interfaces[NetworkInterfaceId]

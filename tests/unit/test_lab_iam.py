@@ -49,6 +49,14 @@ def test_members_change_address_records_only() -> None:
     assert not may("members", Touched("route53:ChangeResourceRecordSets", zone, {records: ("A", "MX")}))
 
 
+def test_members_stop_only_nodes_that_say_that_they_may_be_stopped() -> None:
+    node = VOLUME.replace("volume/vol-1", "instance/i-1")
+    assert may("members", Touched("ec2:StopInstances", node, {"aws:resourcetag/reconciler/node": ("true",)}))
+    assert not may("members", Touched("ec2:StopInstances", node, {"aws:resourcetag/name": ("theirs",)}))
+    for action in ("ec2:TerminateInstances", "ec2:StartInstances"):
+        assert not may("members", Touched(action, node, {"aws:resourcetag/reconciler/node": ("true",)}))
+
+
 def test_a_plan_writes_nothing() -> None:
     assert may("plan", Touched("ec2:DescribeVolumes"))
     for action in ("ec2:CreateVolume", "ec2:CreateTags", "route53:ChangeResourceRecordSets"):

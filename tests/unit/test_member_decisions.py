@@ -131,14 +131,18 @@ def test_nothing_is_written_for_a_pod_that_is_going() -> None:
 
 def test_an_interface_is_only_torn_from_an_instance_that_is_known_to_be_off() -> None:
     forced = []
-    for taints in ([], [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]):
+    taint = [{"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}]
+    for taints, state in (([], "running"), (taint, "running"), ([], "stopping"), ([], "stopped")):
         made = settled()
         made.node("a1", taints=taints)
+        made.answers("a1")
+        made.instances["i-a1"] = state
+        made.pod("kv-0", "a2")
         made.pod("zk-0", "a2")
         detach = made._detach_network_interface
         made._detach_network_interface = lambda AttachmentId, Force, detach=detach: (forced.append(Force), detach(AttachmentId, Force))  # type: ignore[method-assign] # noqa: N803
         run(made, 1)
-    assert forced == [False, True]
+    assert forced == [False, False, False, True]
 
 
 def test_an_interface_goes_to_the_first_free_place_of_an_instance() -> None:
@@ -401,7 +405,8 @@ def test_looking_writes_nothing() -> None:
     rows = {row.member: row for row in listing.rows(MEMBERS, standing, clock.now())}
     assert (rows["kv-0"].node, rows["kv-0"].zone, rows["kv-0"].address, rows["kv-0"].ready) == ("a1", "us-east-1a", address, False)
     assert (rows["zk-0"].address, rows["zk-0"].phase, rows["kv-1"].phase) == ("10.1.0.1", "Running", "Missing")
-    assert rows["kv-1"].reason == "waiting until a Pod of kv-1 is made"
+    assert rows["kv-1"].reason == "waiting for a node in zone us-east-1b, which has none"
+    assert [(one.type, one.status) for one, _ in rows["kv-1"].conditions] == [("ZoneHasNode", "False"), ("AppReady", "False")]
 
 
 def test_volumes_are_marked_before_they_are_forgotten() -> None:

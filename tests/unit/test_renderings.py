@@ -99,6 +99,7 @@ def whole() -> Plan:
         conflicts=(Conflict(SET, "spec.replicas", "kube-controller-manager [HPA]", 3, "2026-11-22T05:00Z"),),
         held={"broken": next(one.reason for one in made.changes if one.stack == "broken")},
         components=(ComponentsSummary("compute-2026-11", 1000, 40, 3, 957, (0, 2)),),
+        warnings=("zone us-east-1c has no node: kv-2 will wait for one",),
     )
 
 
