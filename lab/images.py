@@ -1,7 +1,7 @@
 """Which local command stands for an image: the one table of it. Specs and stacks know nothing of the lab.
 
 A row gives what an image's own configuration gives (entrypoint, cmd, environment, working directory) and the scripts that the image
-has and the machine has not; they come first on PATH. What a row *needs* is a program of this machine.
+has and the machine has not; they come first on PATH, or lie in *folder*. What a row *needs* is a program of this machine.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from lab import tool
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +31,7 @@ class Image:
     environment: Mapping[str, str] = field(default_factory=dict)
     workdir: str = "/"
     scripts: Mapping[str, str] = field(default_factory=dict)
+    folder: str = ""
 
     def command(self, spec: Mapping[str, list[str]]) -> list[str]:
         """What a container runs: `command` stands in for the entrypoint, and then the image's cmd does not count; `args` for the cmd."""
@@ -141,6 +144,18 @@ _ZOOKEEPER_ENVIRONMENT = {
     "ZOO_ADMINSERVER_ENABLED": "true",
 }
 
+# The same for Kafka; `kafka-java` is what `make setup` leaves among the lab's tools, with the jars on its class path.
+_KAFKA_JAVA = f"{tool.folder() or '/usr/local/bin'}/kafka-java"
+_KAFKA_LIGHT = "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -Xshare:auto -Djava.net.preferIPv4Stack=true"
+
+_KAFKA_SERVER_START = f"""#!/bin/bash
+exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} ${{KAFKA_HEAP_OPTS:--Xmx256m}} $KAFKA_LOG4J_OPTS $KAFKA_OPTS kafka.Kafka "$@"
+"""
+
+_KAFKA_STORAGE = f"""#!/bin/bash
+exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m kafka.tools.StorageTool "$@"
+"""
+
 # The project's own image, for sessions and for members' init containers: this interpreter, with the packages that this file lies beside.
 _PROJECT_SCRIPTS = dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{_PYTHON}" "$@"\n')
 _PROJECT_ENVIRONMENT = {
@@ -170,6 +185,13 @@ TABLE: tuple[Image, ...] = (
         environment=_ZOOKEEPER_ENVIRONMENT,
         workdir="/apache-zookeeper-bin",
         scripts={"docker-entrypoint.sh": _ZOOKEEPER_ENTRYPOINT, "zkServer.sh": _ZK_SERVER, "zkCli.sh": _ZK_CLI},
+    ),
+    Image(
+        "apache/kafka:*",
+        needs=_KAFKA_JAVA,
+        cmd=("/etc/kafka/docker/run",),
+        scripts={"kafka-server-start.sh": _KAFKA_SERVER_START, "kafka-storage.sh": _KAFKA_STORAGE},
+        folder="/opt/kafka/bin",
     ),
     Image(
         "reconciler/runner:*",

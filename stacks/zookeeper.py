@@ -27,11 +27,10 @@ from reconciler.model.initialise import LEADER, LOOK, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, workload
+from reconciler.resources import cloud, java, member, workload
 
 CLIENT, PEER, ELECTION = 2181, 2888, 3888
 _PATHS = {"data": "/data", "journal": "/datalog"}
-_MIB = 2**20
 # Serving, not only running: a member without a quorum answers, but says that it is not.
 _PROBE = f"""exec 3<>"/dev/tcp/$FQDN/{CLIENT}" && printf srvr >&3 && grep -q '^Mode: ' <&3"""
 # The id belongs to the data: it is written once, and a volume with another id is another member's.
@@ -73,14 +72,13 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
 
 
 def _container(service: Service) -> dict[str, Any]:
-    heap = Options.model_validate(service.options).heap.bytes // _MIB
+    heap = Options.model_validate(service.options).heap
     return {
         "name": "zookeeper",
         "image": f"zookeeper:{service.version}",
         "args": ["zkServer.sh", "start-foreground", f"{workload.CONFIG_PATH}/$(MEMBER).cfg"],
-        # the JVM forgets a peer's old address after as long as its record may be cached
         "env": [
-            {"name": "JVMFLAGS", "value": f"-Xms{heap}m -Xmx{heap}m -Dsun.net.inetaddr.ttl=5"},
+            {"name": "JVMFLAGS", "value": f"{java.heap_flags(heap)} {java.FRESH_NAMES}"},
             {"name": "JMXDISABLE", "value": "true"},
         ],
         "readinessProbe": workload.readiness(_PROBE),
@@ -147,11 +145,7 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
     for name in service.volumes:
         if name not in _PATHS:
             yield f"volumes.{name}", "ZooKeeper has the volumes data and journal", "remove it, or give it one of these names"
-    heap, limit = Options.model_validate(service.options).heap, service.resources.limits.get("memory")
-    if heap.bytes < _MIB:
-        yield "options.heap", f"{heap} is less than 1Mi", "write a quantity such as 512Mi"
-    if limit and heap.bytes >= limit.bytes:
-        yield "options.heap", f"{heap} leaves nothing of the limit of {limit} for the JVM itself", "raise limits.memory"
+    yield from java.checks(service, Options.model_validate(service.options).heap)
 
 
 SERVICE = ServiceType(

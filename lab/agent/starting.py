@@ -117,7 +117,7 @@ def _image(name: str) -> images.Image:
     if image is None:
         raise Refused(SHORT, f"no row of the lab's table (lab/images.py) stands for image {name!r}; it has {images.known()}")
     if shutil.which(image.needs) is None:
-        raise Refused(SHORT, f"image {name!r} stands for {image.needs}, which this machine has not; install it")
+        raise Refused(SHORT, f"image {name!r} stands for {image.needs}, which this machine has not; install it, or run `make setup`")
     return image
 
 
@@ -133,13 +133,14 @@ async def _variables(room: Room, spec: Json, image: images.Image) -> dict[str, s
 def _plan(room: Room, spec: Json, image: images.Image, variables: dict[str, str], number: int) -> Launch:
     own = Mount(str(_message_file(room, spec, number)), spec.get("terminationMessagePath", TERMINATION_LOG))
     asked = mounts.of_container(spec, room.ready, variables)
+    given = [Mount(str(room.machine.lab / "images" / image.key / "bin"), image.folder, read_only=True)] if image.folder else []
     return Launch(
         command=[environment.expand(word, variables) for word in image.command(spec)],
         environment=variables,
         workdir=spec.get("workingDir") or image.workdir,
         hostname=mounts.hostname(room.place.pod, room.place.pod["spec"]["nodeName"]),
         scratch=str(room.folder / "containers" / spec["name"] / str(number) / "root"),
-        mounts=mounts.ordered([*room.shared, own, *asked]),
+        mounts=mounts.ordered([*room.shared, own, *given, *asked]),
         lowers=room.machine.lowers,
         reach=_reach(room, image),
         user=user(room.place.pod, spec),

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from reconciler.kinds import Effect
 from reconciler.model.quantity import Quantity
 from reconciler.model.value import Value
+from reconciler.resources import marks
 
 Meaning = tuple[Effect | Callable[[Value, Value], Effect], str]
 _NEVER = "for ever; a new one of another name can have it"
@@ -47,6 +48,9 @@ def meaning(kind: str, path: tuple[str, ...], *, sealed: bool) -> Meaning:
     """What a difference at *path* means, and why. *sealed* is a ConfigMap or Secret that is declared immutable."""
     if len(path) > 1 and path[0] == "spec":
         return _of_spec(kind, path)
+    if path[:2] == ("metadata", "annotations") and path[-1].startswith(marks.FIXED):
+        option = path[-1].removeprefix(marks.FIXED)
+        return _unset, f"a service keeps the {option} that it was begun with; put options.{option} back, or make another service"
     if kind in {"ConfigMap", "Secret"} and path[:1] == ("immutable",):
         return _replaced_once_set, ""
     gone = path[:1] and (path[0] in _REPLACED.get(kind, frozenset()) or (sealed and path[0] in _SEALED))

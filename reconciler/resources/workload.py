@@ -45,6 +45,8 @@ class Program:
     preparing: tuple[Mapping[str, Any], ...] = ()  # init containers that run once the member is in its place
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)  # by the name of their file at SECRETS_PATH
     grace: int = 30
+    group: int | None = None  # whose the volumes are, where the image's user is not root
+    fixed: Mapping[str, str] = field(default_factory=dict)  # options that are for ever: a plan refuses to change them
 
 
 def resources(
@@ -130,6 +132,7 @@ def _pod(service: Service, environment: Environment, program: Program) -> dict[s
             for state in ("not-ready", "unreachable")
         ],
         "terminationGracePeriodSeconds": program.grace,
+        **({"securityContext": {"fsGroup": program.group, "fsGroupChangePolicy": "OnRootMismatch"}} if program.group is not None else {}),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # their REDIS_PORT=tcp://… is read by many an image as its own setting
     }
@@ -171,7 +174,10 @@ def _stateful_set(
     }
     if service.volumes:
         spec["volumeClaimTemplates"] = storage.claim_templates(service, environment)
-    manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": _metadata(service, service.name), "spec": spec}
+    metadata = _metadata(service, service.name)
+    if program.fixed:
+        metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in program.fixed.items()}
+    manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
     return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
 
 

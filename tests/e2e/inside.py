@@ -48,6 +48,49 @@ def zookeeper(question: dict[str, Any]) -> dict[str, Any]:
     return {"modes": modes, "values": values}
 
 
+def kafka(question: dict[str, Any]) -> dict[str, Any]:
+    """Write *count* records through the first member, each acknowledged by all in sync, then read the topic."""
+    import confluent_kafka  # noqa: PLC0415 - only who asks for it
+    from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - only who asks for it
+
+    at = {"bootstrap.servers": f"{question['members'][0]}:9092", "socket.timeout.ms": 5000, "log_level": 0}
+    admin, topic = AdminClient(at), question["topic"]
+    if topic not in admin.list_topics(timeout=10).topics:
+        admin.create_topics([NewTopic(topic, num_partitions=3)])[topic].result(20)
+    acknowledged: list[str] = []
+    producer = confluent_kafka.Producer({**at, "acks": "all", "enable.idempotence": True, "delivery.timeout.ms": 60_000, "linger.ms": 0})
+
+    def told(error: Any, message: Any) -> None:
+        if error is None:
+            acknowledged.append(message.value().decode())
+
+    for number in range(question["count"]):
+        producer.produce(topic, f"{question['value']}-{number}", on_delivery=told)
+        producer.poll(0)
+        time.sleep(question.get("pause", 0))
+    unsent = producer.flush(60)
+    known = admin.list_topics(timeout=10)
+    brokers = {f"{one.host}:{one.port}" for one in known.brokers.values()}
+    replicas = [sorted(one.replicas) for one in known.topics[topic].partitions.values()]
+    return {"acknowledged": acknowledged, "unsent": unsent, "read": _read(at, topic), "brokers": sorted(brokers), "replicas": replicas}
+
+
+def _read(at: dict[str, Any], topic: str) -> list[str]:
+    """Every record of *topic*, up to where its partitions end now."""
+    from confluent_kafka import Consumer, TopicPartition  # noqa: PLC0415 - only who asks for it
+
+    consumer = Consumer({**at, "group.id": "judge", "enable.auto.commit": False, "auto.offset.reset": "earliest"})
+    partitions = [TopicPartition(topic, number, 0) for number in consumer.list_topics(topic, timeout=10).topics[topic].partitions]
+    left = sum(consumer.get_watermark_offsets(one, timeout=10)[1] for one in partitions)
+    consumer.assign(partitions)
+    found: list[str] = []
+    deadline = time.monotonic() + _PATIENCE
+    while len(found) < left and time.monotonic() < deadline:
+        found += [one.value().decode() for one in consumer.consume(500, timeout=1) if one.error() is None]
+    consumer.close()
+    return found
+
+
 def generic(question: dict[str, Any]) -> dict[str, Any]:
     """What each member says when it is called."""
     said = {}
@@ -73,7 +116,8 @@ def _until(read: Callable[[], Any], wanted: Any) -> Any:
 
 
 def main() -> None:
-    clients: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {"redis": redis, "zookeeper": zookeeper, "generic": generic}
+    clients: dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
+    clients = {"redis": redis, "zookeeper": zookeeper, "kafka": kafka, "generic": generic}
     answers = {name: clients[question["type"]](question) for name, question in json.loads(sys.argv[1]).items()}
     print(json.dumps(answers))  # noqa: T201 - the answer
 

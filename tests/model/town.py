@@ -67,6 +67,8 @@ class Service:
                 return {"options": {"maxmemory": f"{self.option}Mi"}}
             case "zookeeper":
                 return {"options": {"heap": f"{self.option}Mi"}}
+            case "kafka":
+                return {"options": {"controllers": 1, "retention": f"{self.option}h"}}
             case _:
                 container = {"name": "main", "image": "python:3.12", "env": [{"name": "OPTION", "value": str(self.option)}]}
                 return {"options": {"mounts": {"data": "/data"}}, "podTemplate": {"spec": {"containers": [container]}}}

@@ -43,9 +43,9 @@ def test_an_example_once_applied_leaves_nothing_to_do(type_: str, addresses: str
 @pytest.mark.parametrize("type_", sorted(TYPES))
 def test_scaling_up_leaves_what_the_old_members_have(type_: str) -> None:
     world = MemoryWorld()
-    world.converge(example(type_, replicas=1, addresses="elastic"))
+    world.converge(example(type_, replicas=3, addresses="elastic"))
     before = _live_ids(world)
-    assert world.converge(example(type_, replicas=3, addresses="elastic")).ok
+    assert world.converge(example(type_, replicas=5, addresses="elastic")).ok
     after = _live_ids(world)
     assert {id: after[id] for id in before} == before
     assert {id.kind for id in after.keys() - before.keys()} >= {"volume", "interface", "address", "record"}
@@ -70,7 +70,7 @@ class Drawn:
 
     def document(self) -> str:
         fields = {
-            "replicas": self.replicas | 1 if self.type == "zookeeper" else self.replicas,
+            "replicas": {"zookeeper": self.replicas | 1, "kafka": self.replicas + 2}.get(self.type, self.replicas),  # voters
             "volumes": f"{{data: {{size: {self.size}Gi}}}}",
             "addresses": self.addresses,
             "zones": f"[{', '.join(self.zones)}]",

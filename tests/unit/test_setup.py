@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PLAIN = (
     "bash",
     "cat",
+    "chmod",
     "cut",
     "dirname",
     "env",
@@ -26,6 +27,7 @@ PLAIN = (
     "mkdir",
     "mv",
     "printf",
+    "rm",
     "sh",
     "sha256sum",
     "sort",
@@ -134,6 +136,19 @@ def test_what_is_too_old_or_not_there_is_built_once_with_an_expected_time(machin
     assert "pulumi: building from Go modules (cold: about 5 min)" in done.stderr
     assert tools(machine, TOOLS).returncode == 0
     assert len(built(machine)) == 2
+
+
+def test_without_maven_the_lab_does_without_kafka_and_what_maven_brings_has_to_be_what_was_pinned(machine: Path) -> None:
+    done = tools(machine, TOOLS)
+    assert "kafka: Maven is missing" in done.stderr
+    assert not (Path(done.stdout.strip()) / "kafka-java").exists()
+    program(
+        machine / "bin", "mvn", 'for word; do case $word in -D*=*) mkdir -p "${word#*=}"; echo other > "${word#*=}/a.jar" ;; esac; done'
+    )
+    done = tools(machine, TOOLS)
+    assert done.returncode != 0
+    assert "kafka_2.13-4.1.1.jar" in done.stderr
+    assert not list(machine.rglob("kafka-java"))
 
 
 @pytest.mark.parametrize(("ci", "outcome"), [("", "1 skipped"), ("1", "1 error")])

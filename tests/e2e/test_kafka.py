@@ -1,0 +1,101 @@
+"""Kafka by `apply`: records through members' names, none lost when a member goes, and a fourth member that nobody notices."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+from typing import Any
+
+import pytest
+
+from lab import images
+from tests.e2e.lab_world import Counted, counted
+from tests.e2e.workshop import Repository, Workshop
+
+pytestmark = pytest.mark.e2e
+APPLY = ("apply", "--auto-approve", "--timeout", "3m")
+ENVIRONMENT = "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: lab}\nspec: {zones: [us-east-1a, us-east-1b, us-east-1c]}\n"
+SERVICE = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {{name: events}}
+spec:
+  type: kafka
+  replicas: {replicas}
+  volumes: {{data: {{size: 1Gi}}}}
+  options: {{heap: 128Mi, controllers: {controllers}}}
+"""
+PATH = "specs/lab/events.yaml"
+
+
+@pytest.fixture(scope="module")
+def kafka(workshop: Workshop) -> tuple[Counted, Repository]:
+    """A service of three, applied."""
+    row = images.find("apache/kafka:4.1.1")
+    if (row is None or not shutil.which(row.needs)) and not os.environ.get("CI"):
+        pytest.skip("Kafka's jars are not there: run `make setup` where Maven is")
+    files = {"specs/lab/environment.yaml": ENVIRONMENT, PATH: SERVICE.format(replicas=3, controllers=3)}
+    config = workshop.repository("config", files)
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    return counted(workshop), config
+
+
+def names(*ordinals: int) -> list[str]:
+    return [f"events-{n}.db.internal" for n in ordinals]
+
+
+def question(*members: str, value: str, count: int, pause: float = 0) -> dict[str, Any]:
+    return {"events": {"type": "kafka", "members": members, "topic": "judged", "value": value, "count": count, "pause": pause}}
+
+
+def pods(workshop: Counted) -> dict[str, str]:
+    """Who runs: name → uid."""
+    found = json.loads(workshop.kubectl("get", "pods", "-l", "reconciler/service=events", "-o", "json"))["items"]
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
+
+
+def test_no_acknowledged_record_is_lost_when_a_member_goes(kafka: tuple[Counted, Repository]) -> None:
+    workshop, config = kafka
+    first = workshop.ask(question(*names(1, 2), value="before", count=200))["events"]
+    assert sorted(first["acknowledged"]) == sorted(first["read"])
+    assert len(first["read"]) == 200
+    assert first["brokers"] == [f"{name}:9092" for name in names(0, 1, 2)]
+    assert first["replicas"] == [[0, 1, 2]] * 3
+
+    before = pods(workshop)
+    asked = question(*names(0), value="meanwhile", count=400, pause=0.05)
+    client = workshop.start("lab", "exec", "--", sys.executable, "-m", "tests.e2e.inside", json.dumps(asked))
+    workshop.kubectl("delete", "pod", "events-1", "--wait=true")
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    during = json.loads(client.communicate(timeout=120)[0])["events"]
+    assert (len(during["acknowledged"]), during["unsent"]) == (400, 0)
+    after = pods(workshop)
+    assert {name for name in after if after[name] != before[name]} == {"events-1"}
+
+    last = workshop.ask(question(*names(1), value="after", count=1))["events"]
+    said = [*first["acknowledged"], *during["acknowledged"], *last["acknowledged"]]
+    assert sorted(last["read"]) == sorted(said)
+    assert last["brokers"] == first["brokers"]
+
+
+def test_a_fourth_member_is_a_broker_that_touches_no_other(kafka: tuple[Counted, Repository]) -> None:
+    workshop, config = kafka
+    before = pods(workshop)
+    config.commit("One more", {PATH: SERVICE.format(replicas=4, controllers=3)})
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    after = pods(workshop)
+    assert {name: after[name] for name in before} == before
+    assert sorted(after) == ["events-0", "events-1", "events-2", "events-3"]
+    found = workshop.ask(question(*names(3), value="by the fourth", count=10))["events"]
+    assert len(found["acknowledged"]) == 10
+    assert found["brokers"] == [f"{name}:9092" for name in names(0, 1, 2, 3)]
+
+
+def test_another_number_of_controllers_is_refused_in_the_plan(kafka: tuple[Counted, Repository]) -> None:
+    workshop, config = kafka
+    config.commit("Fewer controllers", {PATH: SERVICE.format(replicas=4, controllers=1)})
+    plan = workshop.reconcile("plan", "--repo", config.clone).stdout
+    assert "fixed.reconciler/controllers 3 -> 1: a service keeps the controllers that it was begun with" in plan
+    assert "1 refused" in plan
