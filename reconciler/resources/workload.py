@@ -71,9 +71,9 @@ def selector(service: Service, environment: Environment) -> dict[str, str]:
     return {marks.ENVIRONMENT: environment.name, marks.SERVICE: service.name, SET: service.name}
 
 
-def readiness(script: str, period: int = 5, shell: str = "bash") -> dict[str, Any]:
+def readiness(script: str, period: int = 5, using: str = "bash") -> dict[str, Any]:
     """A probe that asks the application itself, in a shell of its image."""
-    return {"exec": {"command": [shell, "-c", script]}, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": 3}
+    return {"exec": {"command": [using, "-c", script]}, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": 3}
 
 
 def main_container(service: Service, environment: Environment, program: Program) -> dict[str, Any]:

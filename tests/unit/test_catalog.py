@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
-from tests.unit.test_stacks import ENVIRONMENT, TYPES, changed, example
+from tests.unit.test_opensearch import files
+from tests.unit.test_stacks import ENVIRONMENT, TYPES, changed, example, template
 
 SMALL = {"limits": {"memory": "2Gi"}}
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
@@ -20,6 +22,13 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("opensearch", {"options": {"forcedAwareness": True}, "zones": ["us-east-1a"]}, "options.forcedAwareness", "no other"),
     ("opensearch", {"volumes": {}}, "volumes", "needs the volume data"),
     ("opensearch", {"volumes": {"data": {"size": "1Gi"}, "logs": {"size": "1Gi"}}}, "volumes.logs", "has the volume data"),
+    ("consul", {"replicas": 4}, "replicas", "no more members than 3 would"),
+    ("consul", {"replicas": 9}, "replicas", "asked about every write"),
+    ("consul", {"volumes": {}}, "volumes", "needs the volume data"),
+    ("cassandra", {"replicas": 2}, "replicas", "either member stops both"),
+    ("cassandra", {"options": {"heap": "256Mi"}}, "options.heap", "less than 512Mi"),
+    ("cassandra", {"options": {"heap": "5Gi"}}, "options.heap", "more than half"),
+    ("cassandra", {"volumes": {"data": {"size": "1Gi"}, "log": {"size": "1Gi"}}}, "volumes.log", "data and journal"),
     ("dashboards", {"volumes": {"data": {"size": "1Gi"}}}, "volumes.data", "has no volumes"),
     ("dashboards", {"addresses": "private"}, "addresses", "lies in one zone"),
     ("dashboards", {"options": {"heap": "2Gi"}, "resources": SMALL}, "options.heap", "for Node.js itself"),
@@ -32,3 +41,10 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
 def test_f1_trap_34_what_cannot_work_is_refused_with_its_place_and_reason(name: str, fields: dict[str, Any], path: str, words: str) -> None:
     faults = list(TYPES[name].check(changed(example(name), **fields), ENVIRONMENT))
     assert [(place, words in what, bool(hint)) for place, what, hint in faults] == [(path, True, True)]
+
+
+def test_a_consul_server_begins_nothing_alone_and_knows_the_others_by_name() -> None:
+    told = json.loads(files(changed(example("consul"), replicas=5))["registry-4.json"])
+    assert (told["bootstrap_expect"], told["node_meta"]) == (5, {"zone": "us-east-1b"})
+    assert told["retry_join"] == [f"registry-{n}.db.internal" for n in range(5)]
+    assert template(changed(example("consul"), replicas=3)) == template(changed(example("consul"), replicas=5))
