@@ -32,7 +32,7 @@ ENVIRONMENT = Environment(
 
 def document(name: str) -> str:
     """The example in the docstring of a type: its own document is the last, those that it depends on come before."""
-    lines = (inspect.getdoc(importlib.import_module(f"stacks.{name}")) or "").splitlines()
+    lines = (inspect.getdoc(importlib.import_module(f"stacks.{name.replace('-', '_')}")) or "").splitlines()
     start = lines.index("    apiVersion: reconciler/v1")
     end = next((n for n, line in enumerate(lines) if n > start and line and not line.startswith("    ")), len(lines))
     return textwrap.dedent("\n".join(lines[start:end]))
