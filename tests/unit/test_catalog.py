@@ -10,6 +10,7 @@ import pytest
 from tests.unit.test_opensearch import files
 from tests.unit.test_stacks import ENVIRONMENT, TYPES, changed, example, template
 
+INPUT = "input { stdin {} }"
 SMALL = {"limits": {"memory": "2Gi"}}
 WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("opensearch", {"replicas": 2}, "replicas", "one alone can vote"),
@@ -33,6 +34,12 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("dashboards", {"addresses": "private"}, "addresses", "lies in one zone"),
     ("dashboards", {"options": {"heap": "2Gi"}, "resources": SMALL}, "options.heap", "for Node.js itself"),
     ("dashboards", {"options": {"heap": "100Mi"}}, "options.heap", "does not start"),
+    ("logstash", {"options": {"pipeline": ""}, "volumes": {}}, "options.pipeline", "reads nothing"),
+    ("logstash", {"options": {"pipeline": INPUT, "ports": {"own": 9600}}, "volumes": {}}, "options.ports", "9600 is where"),
+    ("logstash", {"options": {"pipeline": INPUT, "queue": "persisted"}, "volumes": {}}, "options.queue", "a volume to lie on"),
+    ("logstash", {"options": {"pipeline": INPUT, "deadLetters": True}, "volumes": {}}, "options.deadLetters", "a volume to lie on"),
+    ("logstash", {"options": {"pipeline": INPUT}}, "volumes.data", "nothing would lie on it"),
+    ("logstash", {"options": {"pipeline": INPUT, "queue": "persisted", "queueSize": "20Gi"}}, "options.queueSize", "more than the volume"),
     ("dashboards", {"version": "2.19.3"}, "version", "of that major"),
 ]
 
@@ -48,3 +55,12 @@ def test_a_consul_server_begins_nothing_alone_and_knows_the_others_by_name() -> 
     assert (told["bootstrap_expect"], told["node_meta"]) == (5, {"zone": "us-east-1b"})
     assert told["retry_join"] == [f"registry-{n}.db.internal" for n in range(5)]
     assert template(changed(example("consul"), replicas=3)) == template(changed(example("consul"), replicas=5))
+
+
+def test_f22_logstash_writes_to_all_members_of_its_parent_and_gives_a_pipeline_as_it_is() -> None:
+    pipeline = 'input { generator { message => "a \\"quoted\\" ${line}" } }'
+    told = files(changed(example("logstash"), options={"pipeline": pipeline, "index": "logs-%{+yyyy.MM}"}))
+    assert told["10-pipeline.conf"] == pipeline + "\n"
+    hosts = '["http://search-0.db.internal:9200", "http://search-1.db.internal:9200", "http://search-2.db.internal:9200"]'
+    assert told["90-output.conf"].split("\n")[2:4] == [f"    hosts => {hosts}", '    index => "logs-%{+yyyy.MM}"']
+    assert not set(told) - {"10-pipeline.conf", "90-output.conf", "intake-0.yml", "intake-1.yml"}
