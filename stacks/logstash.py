@@ -89,7 +89,7 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
 def _container(service: Service) -> dict[str, Any]:
     heap = Options.model_validate(service.options).heap.bytes // _MIB
     # the JVM forgets a member's old address after as long as its record may be cached
-    java = f"-Xms{heap}m -Xmx{heap}m -Dnetworkaddress.cache.ttl=5 -Dsun.net.inetaddr.ttl=5"
+    java = f"-Xms{heap}m -Xmx{heap}m -Dsun.net.inetaddr.ttl=5"
     place = workload.CONFIG_PATH
     start = f"cp {place}/$MEMBER.yml {_HOME}/config/logstash.yml; exec docker-entrypoint -f '{place}/*.conf'"
     return {

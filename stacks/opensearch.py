@@ -117,6 +117,7 @@ def _signature(service: Service, environment: Environment, plan: tuple[MemberPla
 def _start(service: Service) -> str:
     """Member 0 may begin a cluster until its volume has been in one, which its probe notes there."""
     return f"""\
+set -e
 cp {workload.CONFIG_PATH}/$MEMBER.yml {_HOME}/config/opensearch.yml
 begin=()
 if [[ $MEMBER == {service.name}-0 && ! -e {_HOME}/data/joined ]]; then
