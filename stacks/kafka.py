@@ -35,7 +35,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, java, member, workload
+from reconciler.resources import cloud, java, member, rules, workload
 
 INTERNAL, CLIENT, CONTROLLER = 9091, 9092, 9093
 _BIN, _DATA, _LOGS = "/opt/kafka/bin", "/data", "/data/kafka"  # not the volume's root: Kafka takes lost+found for a broken partition
@@ -219,12 +219,8 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
     if options.insync(members) > options.replication(members):
         why = f"of {options.replication(members)} replicas no {options.insync(members)} can be in sync: nothing could be written"
         yield "options.minInsyncReplicas", why, f"choose at most {options.replication(members)}"
-    if "data" not in service.volumes:
-        yield "volumes", "Kafka needs the volume data", "add volumes: {data: {size: 100Gi}}"
-    for name in service.volumes:
-        if name != "data":
-            yield f"volumes.{name}", "Kafka has one volume, data", "remove it, or name it data"
-    yield from java.checks(service, options.heap, least="128Mi")
+    yield from rules.volumes(service, "Kafka", ["data"])
+    yield from rules.heap(service, options.heap, Quantity.parse("128Mi"))
 
 
 SERVICE = ServiceType(

@@ -27,7 +27,7 @@ from reconciler.model.initialise import LEADER, LOOK, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, java, member, workload
+from reconciler.resources import cloud, java, member, rules, workload
 
 CLIENT, PEER, ELECTION = 2181, 2888, 3888
 _PATHS = {"data": "/data", "journal": "/datalog"}
@@ -67,6 +67,7 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             signature=_config(service, environment, f"{service.name}-0"),
             ports={"client": CLIENT, "peer": PEER, "election": ELECTION},
             preparing=(_identity(service, environment),),
+            spare=member.spare(service.replicas),
         ),
     )
 
@@ -136,16 +137,9 @@ mode() {{ timeout 5 bash -c 'exec 3<>"/dev/tcp/$0/{CLIENT}" && printf srvr >&3 &
 
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
-    if service.replicas % 2 == 0:
-        fewer, more = service.replicas - 1, service.replicas + 1
-        why = f"{service.replicas} voters survive the loss of no more members than {fewer} would"
-        yield "replicas", why, f"choose {fewer} or {more}"
-    if "data" not in service.volumes:
-        yield "volumes", "ZooKeeper needs the volume data", "add volumes: {data: {size: 10Gi}}"
-    for name in service.volumes:
-        if name not in _PATHS:
-            yield f"volumes.{name}", "ZooKeeper has the volumes data and journal", "remove it, or give it one of these names"
-    yield from java.checks(service, Options.model_validate(service.options).heap)
+    yield from rules.odd(service)
+    yield from rules.volumes(service, "ZooKeeper", ["data"], ["journal"])
+    yield from rules.heap(service, Options.model_validate(service.options).heap, Quantity.parse("1Mi"))
 
 
 SERVICE = ServiceType(

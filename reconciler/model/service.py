@@ -1,6 +1,7 @@
 """The Service document: a stateful service of some members, each with volumes, a name and perhaps an address of its own."""
 
 import re
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -173,6 +174,25 @@ class ServiceSpec(Part):
 
 
 class Service(ServiceSpec, Named):
-    """One service. `load` fills *version*, *zones* and *namespace* where the document leaves them to type and environment."""
+    """One service. `load` fills *version*, *zones* and *namespace* where the document leaves them to type and environment.
+
+    *parents* are those that it names in `dependsOn`, in that order, as far as nothing is wrong with their documents.
+    """
 
     pinned: dict[str, str] = Field(default_factory=dict, exclude=True)  # the zones of members that live elsewhere than the formula says
+    parents: tuple["Parent", ...] = Field(default=(), exclude=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A service as those see it that depend on it: under the name that its members have, with *members*, their names, and no parents."""
+
+    service: Service
+    members: tuple[str, ...]
+
+    @property
+    def type(self) -> str:
+        return self.service.type
+
+
+Service.model_rebuild()

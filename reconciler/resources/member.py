@@ -25,6 +25,14 @@ def members(service: Service, environment: Environment) -> tuple[MemberPlan, ...
     return tuple(MemberPlan(name, n, service.pinned.get(name, zones[n % len(zones)]), service.name) for n, name in enumerate(names))
 
 
+def spare(voters: int) -> int:
+    """How many of *voters* a drain may take at once: one less than their quorum survives.
+
+    So a failure at the same time costs nothing, nor does a budget that is a step ahead of their number, or behind it, while that changes.
+    """
+    return (voters - 1) // 2 - 1
+
+
 def has_interface(service: Service) -> bool:
     return service.addresses != "none"
 

@@ -34,7 +34,8 @@ class Program:
 
     *container* is the main one: name, image, command, ports and probes. *mounts* say where a volume lies in it. *files* are
     mounted at CONFIG_PATH, *secrets* at SECRETS_PATH. A change of *signature* restarts the Pods, so it must not depend on how many
-    members there are unless each of them has to know.
+    members there are unless each of them has to know. *spare* is how many members may be away at once with nobody noticing. *group*
+    owns the files of the volumes.
     """
 
     container: Mapping[str, Any]
@@ -45,7 +46,8 @@ class Program:
     preparing: tuple[Mapping[str, Any], ...] = ()  # init containers that run once the member is in its place
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)  # by the name of their file at SECRETS_PATH
     grace: int = 30
-    group: int | None = None  # whose the volumes are, where the image's user is not root
+    spare: int = 1
+    group: int | None = None  # of an image that runs as somebody else than root; None where its entrypoint sees to it
     fixed: Mapping[str, str] = field(default_factory=dict)  # options that are for ever: a plan refuses to change them
 
 
@@ -67,7 +69,7 @@ def _resources(service: Service, environment: Environment, program: Program, pla
         before.append(member.facts(service, environment, plan, namespace))
     named = {place.id for place in places if place.owner == "engine"}  # a member with an interface binds to its name
     yield from before
-    yield _budget(service, environment, namespace)
+    yield _budget(service, environment, program, namespace)
     claims = (disk.id for disk in disks if disk.id.name.startswith("PersistentVolumeClaim/"))
     yield _stateful_set(service, environment, program, plan, frozenset({*claims, *named, *(one.id for one in before), *namespace}))
 
@@ -77,9 +79,9 @@ def selector(service: Service, environment: Environment) -> dict[str, str]:
     return {marks.ENVIRONMENT: environment.name, marks.SERVICE: service.name, SET: service.name}
 
 
-def readiness(script: str, period: int = 5) -> dict[str, Any]:
+def readiness(script: str, period: int = 5, using: str = "bash") -> dict[str, Any]:
     """A probe that asks the application itself, in a shell of its image."""
-    return {"exec": {"command": ["bash", "-c", script]}, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": 3}
+    return {"exec": {"command": [using, "-c", script]}, "periodSeconds": period, "timeoutSeconds": 5, "failureThreshold": 3}
 
 
 def main_container(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
@@ -126,13 +128,13 @@ def _pod(service: Service, environment: Environment, program: Program) -> dict[s
         "initContainers": [member.gate(service, environment), *program.preparing],
         "containers": [main_container(service, environment, program)],
         **({"volumes": volumes} if volumes else {}),
+        **({"securityContext": _owned(program.group)} if program.group else {}),
         "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}},
         "tolerations": [
             {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _MOVED_AFTER}
             for state in ("not-ready", "unreachable")
         ],
         "terminationGracePeriodSeconds": program.grace,
-        **({"securityContext": {"fsGroup": program.group, "fsGroupChangePolicy": "OnRootMismatch"}} if program.group is not None else {}),
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,  # their REDIS_PORT=tcp://… is read by many an image as its own setting
     }
@@ -157,6 +159,11 @@ def own_files(name: str, image: str, script: str) -> dict[str, Any]:
         "volumeMounts": _secret_mounts(),
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _owned(group: int) -> dict[str, Any]:
+    """A file system is given to *group* once, not searched through at each start."""
+    return {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}
 
 
 def _stateful_set(
@@ -205,9 +212,16 @@ def _config(service: Service, environment: Environment, program: Program, needs:
         yield kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.locate("spec.options"))
 
 
-def _budget(service: Service, environment: Environment, needs: frozenset[ResourceId]) -> Resource:
-    """One member at a time when nodes are drained; a Pod that does not work anyway may always go."""
-    spec = {"maxUnavailable": 1, "selector": {"matchLabels": selector(service, environment)}, "unhealthyPodEvictionPolicy": "AlwaysAllow"}
+def _budget(service: Service, environment: Environment, program: Program, needs: frozenset[ResourceId]) -> Resource:
+    """How many members a drain of nodes may take at once; a Pod that does not work anyway may always go.
+
+    One may always: where none is spare, as in a service of one, a drain interrupts it, and forbidding that would keep its node for ever.
+    """
+    spec = {
+        "maxUnavailable": max(1, program.spare),
+        "selector": {"matchLabels": selector(service, environment)},
+        "unhealthyPodEvictionPolicy": "AlwaysAllow",
+    }
     manifest = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": _metadata(service, service.name), "spec": spec}
     return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
 

@@ -171,7 +171,7 @@ def _noun(draft: Draft, part: BaseModel, labels: Mapping[str, str], annotations:
     """*part*, which has been checked, with what a noun has beside its spec."""
     noun = KINDS[draft.kind][1]
     fields = {**part.__dict__, "labels": labels, "annotations": annotations}
-    fields |= {"pinned": {}} if draft.kind == "Service" else {}
+    fields |= {"pinned": {}, "parents": ()} if draft.kind == "Service" else {}
     given = part.model_fields_set | {"name", "origin"} | {name for name in ("labels", "annotations") if fields[name]}
     return noun.model_construct(given, name=draft.name, origin=draft.origin, **fields).placed(draft.place)
 

@@ -16,8 +16,9 @@ Body = Callable[[], Mapping[str, Any]]
 class Draft:
     """*noun* is what could be made of it, without the fields of its spec that are *faulty*; None where nothing could.
 
-    *depends* are the services that it names in `dependsOn`, *moved* the one in `movedFrom`. *key* stands for its content and its
-    place in its file, "" where it has none. *outline* is what an earlier run found out about it, whole and without a fault.
+    *depends* are the services that it names in `dependsOn`, *moved* the one in `movedFrom`. *key* stands for its content, its place in
+    its file and the documents of those that it depends on, "" where it has none. *outline* is what an earlier run found out about it,
+    whole and without a fault.
     """
 
     kind: str

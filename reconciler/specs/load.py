@@ -12,7 +12,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.later import LaterSequence
 from reconciler.model.origin import Fault, Origin
 from reconciler.model.text import Texts, Unreadable
-from reconciler.specs import documents, holding, membership, moving, reference, shelves
+from reconciler.specs import documents, holding, membership, moving, parents, reference, shelves
 from reconciler.specs.inventory import Inventory
 from reconciler.specs.reference import Commons
 
@@ -48,6 +48,7 @@ def load(
     faults += _about_environment(commons, revision.environment)
     environment = next((settle(draft.noun) for draft in commons.of("Environment") if draft.whole), None)
     outlines = shelves.Outlines(shelf, environment, (f"{name} {one.origin}" for name, one in types.items())) if environment else None
+    parents.key(commons.of("Service"))
     if outlines:
         outlines.recall(commons.sound("Service"))
     faults += reference.faults(commons)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.model.origin import Fault
 from reconciler.model.podtemplate import PodTemplate
-from reconciler.specs import ceding
+from reconciler.specs import ceding, parents
 from reconciler.specs.documents import validate
 from reconciler.specs.draft import Draft
 from reconciler.specs.explain import explain, nearest
@@ -34,23 +34,37 @@ def complete(service: Service, environment: Environment, type_: ServiceType) -> 
 
 def faults(commons: Commons, environment: Environment | None, types: Mapping[str, ServiceType]) -> Iterator[Fault]:
     """Every fault of a service that its type or its environment finds."""
-    owners: dict[str, Draft] = {}
+    known: list[Draft] = []
     for draft in commons.sound("Service", "type"):
         if draft.outline and environment:
             draft.refine(partial(_completed, environment, types))
-            yield from _taken(draft, draft.outline.members, owners)
+            known.append(draft)
             continue
         yield from _part(draft, "podTemplate", PodTemplate, draft.noun.pod_template)
         type_ = types.get(draft.noun.type)
         if not type_:
             yield draft.fault(f"there is no service type {draft.noun.type}", nearest(draft.noun.type, types), "spec", "type")
             continue
+        known.append(draft)
         yield from _typed(draft, type_)
         if environment:
             draft.noun = complete(draft.noun, environment, type_)
             yield from _placed(draft, environment)
-            yield from _checked(draft, environment, type_)
-            yield from _named(draft, environment, type_, owners)
+    if environment:
+        parents.give(known, environment, types)
+        yield from _among(known, environment, types)
+
+
+def _among(drafts: Iterable[Draft], environment: Environment, types: Mapping[str, ServiceType]) -> Iterator[Fault]:
+    """What is to be said only once each of *drafts* knows its parents."""
+    owners: dict[str, Draft] = {}
+    for draft in drafts:
+        if draft.outline:
+            yield from _taken(draft, draft.outline.members, owners)
+            continue
+        type_ = types[draft.noun.type]
+        yield from _checked(draft, environment, type_)
+        yield from _named(draft, environment, type_, owners)
 
 
 def _completed(environment: Environment, types: Mapping[str, ServiceType], service: Service) -> Service:

@@ -31,15 +31,15 @@ ENVIRONMENT = Environment(
 
 
 def document(name: str) -> str:
-    """The example in the docstring of a type."""
-    lines = (inspect.getdoc(importlib.import_module(f"stacks.{name}")) or "").splitlines()
+    """The example in the docstring of a type: its own document is the last, those that it depends on come before."""
+    lines = (inspect.getdoc(importlib.import_module(f"stacks.{name.replace('-', '_')}")) or "").splitlines()
     start = lines.index("    apiVersion: reconciler/v1")
     end = next((n for n, line in enumerate(lines) if n > start and line and not line.startswith("    ")), len(lines))
     return textwrap.dedent("\n".join(lines[start:end]))
 
 
 def loaded(text: str) -> Service:
-    """The one service of a repository that has nothing else."""
+    """The last service of a repository that has nothing else than those it depends on."""
     environment = f"""
 apiVersion: reconciler/v1
 kind: Environment
@@ -50,7 +50,7 @@ spec: {{zones: {list(ZONES)}, dns: {{zone: db.internal}}, aws: {{subnets: {dict(
     desired = load.load(texts, Revision("", "", "lab"), TYPES)
     if desired.faults:
         raise errors.SpecError(desired.faults)
-    return desired.services[0]
+    return max(desired.services, key=lambda one: one.origin)
 
 
 @functools.cache
@@ -63,7 +63,16 @@ def rendered(service: Service) -> dict[str, Resource]:
 
 
 def changed(service: Service, **fields: Any) -> Service:
-    return Service.model_validate({**service.model_dump(by_alias=True), **fields}).placed(service.locate)
+    told = {**service.model_dump(by_alias=True), "parents": service.parents, **fields}
+    return Service.model_validate(told).placed(service.locate)
+
+
+def refused(name: str, **fields: Any) -> list[str]:
+    """Where the example of a type, with other fields, is at fault."""
+    return [place for place, _, _ in TYPES[name].check(changed(example(name), **fields), ENVIRONMENT)]
+
+
+OF_ALL = ("StatefulSet", "ConfigMap", "PodDisruptionBudget")  # what a service has once, whatever the number of its members
 
 
 @pytest.fixture(params=sorted(TYPES))
@@ -113,7 +122,7 @@ def refs(value: Any) -> list[Ref]:
 @pytest.mark.parametrize("addresses", ["none", "private"])
 def test_scaling_up_leaves_old_members_as_they_are(service: Service, addresses: str) -> None:
     few, many = (rendered(changed(service, replicas=count, addresses=addresses)) for count in (3, 13))
-    own = {id: resource for id, resource in few.items() if "StatefulSet" not in id and "ConfigMap" not in id}
+    own = {id: resource for id, resource in few.items() if not any(kind in id for kind in OF_ALL)}
     assert {id: many[id] for id in own} == own
     names = [member.name for member in TYPES[service.type].members(changed(service, replicas=13), ENVIRONMENT)]
     assert names == [f"{service.name}-{n}" for n in range(13)]
@@ -148,7 +157,9 @@ def test_a_claim_has_the_name_that_its_stateful_set_looks_for(service: Service) 
     stateful = next(resource for id, resource in resources.items() if "StatefulSet" in id)
     set_name, spec = stateful.fields["metadata"]["name"], stateful.fields["spec"]
     looked_for = {
-        f"{template['metadata']['name']}-{set_name}-{n}" for template in spec["volumeClaimTemplates"] for n in range(spec["replicas"])
+        f"{template['metadata']['name']}-{set_name}-{n}"
+        for template in spec.get("volumeClaimTemplates", ())
+        for n in range(spec["replicas"])
     }
     claims = {resource.fields["metadata"]["name"]: resource for id, resource in resources.items() if "/PersistentVolumeClaim/" in id}
     assert claims.keys() == looked_for
@@ -219,7 +230,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("kafka", {"options": {"defaultReplicationFactor": 4}}, "options.defaultReplicationFactor", "no 4 members"),
     ("kafka", {"options": {"minInsyncReplicas": 4}}, "options.minInsyncReplicas", "nothing could be written"),
     ("kafka", {"volumes": {}}, "volumes", "needs the volume data"),
-    ("kafka", {"volumes": {"data": {"size": "1Gi"}, "journal": {"size": "1Gi"}}}, "volumes.journal", "one volume"),
+    ("kafka", {"volumes": {"data": {"size": "1Gi"}, "journal": {"size": "1Gi"}}}, "volumes.journal", "the volume data"),
     ("kafka", {"options": {"heap": "64Mi"}}, "options.heap", "less than 128Mi"),
     ("kafka", {"resources": {"limits": {"memory": "1Gi"}}}, "options.heap", "leaves nothing"),
     ("redis", {"volumes": {}}, "options.appendonly", "needs a volume"),
@@ -256,6 +267,32 @@ def test_a_set_declares_what_the_server_would_fill_into_fields_that_cannot_chang
     for spec in (one.fields["spec"] for one in sets):
         assert isinstance(spec, Mapping)
         assert spec["revisionHistoryLimit"] == 10
-        for template in spec["volumeClaimTemplates"]:
+        for template in spec.get("volumeClaimTemplates", ()):
             assert (template["apiVersion"], template["kind"], template["status"]) == ("v1", "PersistentVolumeClaim", {"phase": "Pending"})
     assert sets
+
+
+@pytest.mark.parametrize(("replicas", "away"), [(1, 1), (3, 1), (5, 1), (7, 2), (9, 3)])
+def test_a_drain_takes_fewer_voters_than_a_quorum_survives_but_one_always(replicas: int, away: int) -> None:
+    assert budget(changed(example("zookeeper"), replicas=replicas))["maxUnavailable"] == away
+    assert replicas - away > replicas // 2 or replicas == 1
+
+
+@pytest.mark.parametrize(("before", "after"), [(3, 5), (5, 7), (7, 9), (9, 11)])
+def test_a_budget_ahead_of_or_behind_the_number_of_members_keeps_their_quorum(before: int, after: int) -> None:
+    for budgeted, members in ((after, before), (before, after)):
+        away = budget(changed(example("zookeeper"), replicas=budgeted))["maxUnavailable"]
+        assert members - away > members // 2
+
+
+def test_a_drain_takes_one_member_at_a_time_of_what_says_nothing_else(service: Service) -> None:
+    if service.type not in VOTING:
+        assert budget(changed(service, replicas=9))["maxUnavailable"] == 1
+
+
+VOTING = {"zookeeper", "consul"}
+
+
+def budget(service: Service) -> Mapping[str, Any]:
+    spec: Mapping[str, Any] = next(one.fields["spec"] for id, one in rendered(service).items() if "PodDisruptionBudget" in id)
+    return spec
