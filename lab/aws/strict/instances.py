@@ -1,7 +1,8 @@
-"""Instances: pages of descriptions within EC2's bounds, and what a terminated instance lets go of."""
+"""Instances: pages of descriptions within EC2's bounds, the time that stopping takes, and what a terminated instance lets go of."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from moto.core.responses import ActionResult
@@ -20,6 +21,30 @@ class Instances(StrictBase, InstanceResponse):
         tags.check_specifications(self._get_params())
         return super().run_instances()
 
+    def start_instances(self) -> ActionResult:
+        started = self._get_param("InstanceIds", [])
+        if any(self.ec2_backend.get_instance(each).state == "stopping" for each in started):
+            message = "The instance is not in a state from which it can be started."
+            raise EC2ClientError("IncorrectInstanceState", message)
+        result = super().start_instances()
+        for each in started:
+            self.world.events.publish("instance.running", instance=each)
+        return result
+
+    def stop_instances(self) -> ActionResult:
+        running = [each for each in map(self.ec2_backend.get_instance, self._get_param("InstanceIds", [])) if each.state == "running"]
+        result = super().stop_instances()
+        for each in running:
+            _enter(each, "stopping", 64)
+            self.world.later.add(self.world.settings.stopping, partial(self._stopped, each))
+            self.world.events.publish("instance.stopping", instance=each.id)
+        return result
+
+    def _stopped(self, instance: Any) -> None:
+        if instance.state == "stopping":
+            _enter(instance, "stopped", 80)
+            self.world.events.publish("instance.stopped", instance=instance.id)
+
     def terminate_instances(self) -> ActionResult:
         doomed = set(self._get_param("InstanceIds", []))
         volumes = [each.attachment for each in self.ec2_backend.volumes.values() if each.attachment]
@@ -29,6 +54,7 @@ class Instances(StrictBase, InstanceResponse):
                 tell_volume(self.world, "volume.detached", attachment)
         for each in doomed:
             self._let_go(self.ec2_backend.get_instance(each))
+            self.world.events.publish("instance.terminated", instance=each)
         return result
 
     def _let_go(self, instance: Any) -> None:
@@ -49,3 +75,8 @@ class Instances(StrictBase, InstanceResponse):
             return super().describe_instances()
         except ValueError:
             raise EC2ClientError("InvalidPaginationToken", "The specified pagination token is not valid or is expired.") from None
+
+
+def _enter(instance: Any, state: str, code: int) -> None:
+    found = instance._state  # noqa: SLF001 - moto has no other way
+    found.name, found.code = state, code
