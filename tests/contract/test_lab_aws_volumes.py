@@ -128,6 +128,57 @@ def test_attaching_and_detaching_take_time(ec2: EC2Client, volume: Make, instanc
     wait_for(lambda: states() == ("available", []))
 
 
+def test_a_volume_may_be_stuck_and_asked_for_again_by_force(ec2: EC2Client, volume: Make, instance: Make, switches: Switches) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html: Force, "if the previous detachment attempt did not
+    occur cleanly". An instance that is set to let go slowly holds its volumes, and no other does; so does a volume, wherever it is."""
+    slow, quick = instance(), instance()
+    disks = {node: volume() for node in (slow, quick)}
+    switches.set(releasing={slow: 1.5})
+
+    def state(disk: str) -> str:
+        return ec2.describe_volumes(VolumeIds=[disk])["Volumes"][0]["State"]
+
+    for node, disk in disks.items():
+        ec2.attach_volume(VolumeId=disk, InstanceId=node, Device="/dev/sdf")
+        ec2.detach_volume(VolumeId=disk)
+    wait_for(lambda: state(disks[quick]) == "available")
+    assert state(disks[slow]) == "in-use"
+    with refused("IncorrectState"):
+        ec2.detach_volume(VolumeId=disks[slow])
+    assert ec2.detach_volume(VolumeId=disks[slow], Force=True)["State"] == "detaching"
+    wait_for(lambda: state(disks[slow]) == "available")
+    switches.set(releasing={slow: 0, disks[quick]: 1.5})
+    for node, disk in disks.items():
+        ec2.attach_volume(VolumeId=disk, InstanceId=node, Device="/dev/sdf")
+        ec2.detach_volume(VolumeId=disk)
+    wait_for(lambda: state(disks[slow]) == "available")
+    assert state(disks[quick]) == "in-use"
+
+
+def test_stopping_an_instance_takes_time_and_is_told(ec2: EC2Client, instance: Make, switches: Switches) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html: running, stopping, stopped, pending, running."""
+    node = instance()
+    last = max([0, *(event["id"] for event in switches.events())])
+
+    def state() -> str:
+        return ec2.describe_instances(InstanceIds=[node])["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+    switches.set(stopping=0.8)
+    ec2.stop_instances(InstanceIds=[node])
+    assert state() == "stopping"
+    with refused("IncorrectInstanceState"):
+        ec2.start_instances(InstanceIds=[node])
+    wait_for(lambda: state() == "stopped")
+    ec2.stop_instances(InstanceIds=[node])
+    assert state() == "stopped"
+    ec2.start_instances(InstanceIds=[node])
+    assert state() == "running"
+    ec2.terminate_instances(InstanceIds=[node])
+    assert state() == "terminated"  # and can still be described
+    told = [event["kind"] for event in switches.events(last) if event["kind"].startswith("instance.")]
+    assert told == ["instance.stopping", "instance.stopped", "instance.running", "instance.terminated"]
+
+
 def test_an_attached_volume_can_be_attached_nowhere_else_nor_deleted(ec2: EC2Client, volume: Make, instance: Make) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html: VolumeInUse."""
     disk, first, second = volume(), instance(), instance()

@@ -7,11 +7,37 @@ from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.exceptions import EC2ClientError
+from moto.ec2.models import instances
 from moto.ec2.responses.instances import InstanceResponse
 
 from lab.aws.strict import pages, tags
 from lab.aws.strict.attachment import detach_interface, tell_volume
 from lab.aws.strict.base import StrictBase
+
+
+class Instance(instances.Instance):
+    """An instance that can be described without its primary interface. It has its parent's name because moto's serializer goes by it."""
+
+    @property
+    def private_ip(self) -> str | None:
+        return self.nics[0].private_ip_address if 0 in self.nics else None
+
+    private_ip_address = private_ip
+
+    @property
+    def public_ip(self) -> str | None:
+        return self.nics[0].public_ip if 0 in self.nics else None
+
+    public_ip_address = public_ip
+
+    @property
+    def private_dns_name(self) -> str:
+        return super().private_dns_name if self.private_ip else ""
+
+
+def install() -> None:
+    """Let moto make its instances of this kind."""
+    instances.Instance = Instance  # type: ignore[misc]
 
 
 class Instances(StrictBase, InstanceResponse):
