@@ -120,8 +120,14 @@ class Cloud:
 
     async def slow(self, id: str, seconds: float) -> None:
         """From now on an instance lets go of what is attached to it, or a volume or interface is let go of, in *seconds*."""
-        answer = await self._http.post(_switch("settings"), json={"releasing": {id: seconds}})
-        answer.raise_for_status()
+        await self._set({"releasing": {id: seconds}})
+
+    async def say_runs(self, instance: str, *, runs: bool) -> None:
+        """Say whether anything runs on the instance: EC2 does not call it stopped before."""
+        await self._set({"machines": {instance: runs}})
+
+    async def _set(self, settings: dict[str, Any]) -> None:
+        (await self._http.post(_switch("settings"), json=settings)).raise_for_status()
 
     async def follow(self, kind: str, news: asyncio.Event) -> AsyncIterator[None]:
         """Come at once, and again when AWS tells of something of *kind*, when *news* is set, and now and then."""

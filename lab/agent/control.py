@@ -62,8 +62,10 @@ class Control:
     async def _do(self, request: dict[str, Any]) -> None:
         match request:
             case {"op": "node-down", "node": str(node), "mode": mode} if mode in get_args(Down):
-                fate, seconds = request.get("fate", "running"), float(request.get("seconds", 0))
-                await self._power.put_down(node, mode, fate=fate, seconds=seconds)
+                fate = request.get("fate", "running")
+                if fate not in get_args(Fate):
+                    raise ValueError(f"unknown fate {fate!r}; there are {', '.join(get_args(Fate))}")
+                await self._power.put_down(node, mode, fate=fate, seconds=float(request.get("seconds", 0)))
             case {"op": "node-up", "node": str(node)}:
                 await self._power.bring_up(node)
             case {"op": "slow-release", "of": str(of), "seconds": seconds}:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
+import struct
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from lab import namespace
+
+SIOCSIFHWADDR, ARPHRD_ETHER = 0x8924, 1
 
 
 class NetworkError(Exception):
@@ -49,6 +53,18 @@ def write(settings: Mapping[str, int]) -> None:
 def path(network: int) -> str:
     """How another process of this machine opens the namespace."""
     return f"/proc/{os.getpid()}/fd/{network}"
+
+
+async def set_mac(network: int, device: str, mac: str) -> None:
+    """Give a device of the namespace the address *mac*. Without `ip`: a lab that is up and idle starts no processes."""
+
+    def begin() -> None:
+        namespace.enter(network, namespace.CLONE_NEWNET)
+        request = struct.pack("16sH6s16x", device.encode(), ARPHRD_ETHER, bytes.fromhex(mac.replace(":", "")))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+            fcntl.ioctl(any_socket, SIOCSIFHWADDR, request)
+
+    await asyncio.to_thread(namespace.apart, begin)
 
 
 async def listening(network: int, port: int) -> socket.socket:

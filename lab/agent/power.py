@@ -107,7 +107,7 @@ class Power:
             try:
                 async with self._looking:
                     await self._settle(await self._parts.cloud.instances())
-            except CloudError as error:
+            except (CloudError, NetworkError, OSError, httpx.HTTPError) as error:
                 _log.warning("instances: %s", error)
                 await asyncio.sleep(POLL)
 
@@ -118,14 +118,15 @@ class Power:
                     self._stopped.discard(node.name)
                     await self._bring_up(node)
             elif node.name not in self._stopped:
-                self._stopped.add(node.name)
                 async with self._lock(node):
                     self._nodes.hush(node, "dead")
                     await self._switch_off(node)
+                self._stopped.add(node.name)
 
     async def _bring_up(self, node: Node) -> None:
         async with self._lock(node):
             if node.is_off:
+                await self._parts.cloud.say_runs(node.instance, runs=True)
                 await node.network.open()
                 await self._parts.server.open(node)
                 self._parts.interfaces.look()
@@ -140,6 +141,7 @@ class Power:
         self._parts.server.close(node)
         await self._parts.roster.node_went(node)
         await node.network.close()
+        await self._parts.cloud.say_runs(node.instance, runs=False)
 
     async def _return(self, node: Node, seconds: float) -> None:
         await asyncio.sleep(seconds)
@@ -150,7 +152,7 @@ class Power:
         while True:
             try:
                 return await self._bring_up(node)
-            except (NetworkError, OSError) as error:
+            except (NetworkError, OSError, httpx.HTTPError) as error:
                 _log.warning("%s does not boot: %s", node.name, error)
                 await asyncio.sleep(POLL)
 

@@ -18,13 +18,14 @@ from lab.agent import network
 BRIDGE = "vpc"
 NOWHERE = "nowhere"  # a bridge that is never up: what hangs on it has its carrier, and is heard by nobody
 GROUP = 7  # all links of the lab's namespace that are the agent's
-POD = 31  # routes to single addresses, which a node has to its own Pods, count before any other rule (the VPC CNI does the like)
+_SINGLE = 31  # routes to single addresses, which a node has to its own Pods, count before any other rule (the VPC CNI does the like)
 _MAC = "02:00:00:00:00:01"  # else a bridge has its ports' lowest, which changes as they come and go: some lose it for a minute
 _ROUTER = {"ip_forward": 1, "conf/all/send_redirects": 0, "conf/default/send_redirects": 0}
 _NODE = {
     "ip_forward": 1,
     "conf/all/arp_ignore": 1,  # as in a VPC, an interface answers for its own address only
     "conf/all/arp_announce": 2,
+    "conf/default/arp_notify": 1,  # who knows its first MAC hears of AWS's
     "conf/all/rp_filter": 0,
     "conf/default/rp_filter": 0,
 }
@@ -94,7 +95,7 @@ class NodeNetwork:
             f"addr add {self.address}/{subnet.prefixlen} dev eth0",
             "link set eth0 up",
             f"route add default via {subnet[1]}",
-            f"rule add pref 512 table main suppress_prefixlength {POD}",
+            f"rule add pref 512 table main suppress_prefixlength {_SINGLE}",
         ]
         await network.ip(own, descriptor)
 
@@ -110,6 +111,7 @@ class NodeNetwork:
             await self._remove(index)
         with suppress(OSError):
             namespace.unmount(self._door)
+            self._door.unlink()
         os.close(self._descriptor)
         self._descriptor = None
 
@@ -133,7 +135,7 @@ class NodeNetwork:
                 if not self.is_open or self._plugged.get(index) == mac:
                     continue
                 if index in self._plugged:
-                    await network.ip([f"link set eth{index} address {mac}"], self._descriptor)
+                    await network.set_mac(self.descriptor, f"eth{index}", mac)
                     self._plugged[index] = mac
                 else:
                     await self._add(index, mac)

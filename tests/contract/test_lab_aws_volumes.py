@@ -132,27 +132,24 @@ def test_a_volume_may_be_stuck_and_asked_for_again_by_force(ec2: EC2Client, volu
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html: Force, "if the previous detachment attempt did not
     occur cleanly". An instance that is set to let go slowly holds its volumes, and no other does; so does a volume, wherever it is."""
     slow, quick = instance(), instance()
-    disks = {node: volume() for node in (slow, quick)}
-    switches.set(releasing={slow: 1.5})
+    held, free, stuck = volume(), volume(), volume()
+    switches.set(releasing={slow: 600, stuck: 600})
 
     def state(disk: str) -> str:
         return ec2.describe_volumes(VolumeIds=[disk])["Volumes"][0]["State"]
 
-    for node, disk in disks.items():
-        ec2.attach_volume(VolumeId=disk, InstanceId=node, Device="/dev/sdf")
+    for node, disk, device in ((slow, held, "/dev/sdf"), (quick, free, "/dev/sdf"), (quick, stuck, "/dev/sdg")):
+        ec2.attach_volume(VolumeId=disk, InstanceId=node, Device=device)
         ec2.detach_volume(VolumeId=disk)
-    wait_for(lambda: state(disks[quick]) == "available")
-    assert state(disks[slow]) == "in-use"
+    wait_for(lambda: state(free) == "available")
+    assert (state(held), state(stuck)) == ("in-use", "in-use")
     with refused("IncorrectState"):
-        ec2.detach_volume(VolumeId=disks[slow])
-    assert ec2.detach_volume(VolumeId=disks[slow], Force=True)["State"] == "detaching"
-    wait_for(lambda: state(disks[slow]) == "available")
-    switches.set(releasing={slow: 0, disks[quick]: 1.5})
-    for node, disk in disks.items():
-        ec2.attach_volume(VolumeId=disk, InstanceId=node, Device="/dev/sdf")
-        ec2.detach_volume(VolumeId=disk)
-    wait_for(lambda: state(disks[slow]) == "available")
-    assert state(disks[quick]) == "in-use"
+        ec2.detach_volume(VolumeId=held)
+    assert ec2.detach_volume(VolumeId=held, Force=True)["State"] == "detaching"
+    switches.set(releasing={slow: 0, stuck: 0})
+    ec2.attach_volume(VolumeId=free, InstanceId=slow, Device="/dev/sdh")
+    ec2.detach_volume(VolumeId=free)
+    wait_for(lambda: state(free) == "available")
 
 
 def test_stopping_an_instance_takes_time_and_is_told(ec2: EC2Client, instance: Make, switches: Switches) -> None:
@@ -163,20 +160,25 @@ def test_stopping_an_instance_takes_time_and_is_told(ec2: EC2Client, instance: M
     def state() -> str:
         return ec2.describe_instances(InstanceIds=[node])["Reservations"][0]["Instances"][0]["State"]["Name"]
 
-    switches.set(stopping=0.8)
+    switches.set(machines={node: True}, stopping=0.1)
     ec2.stop_instances(InstanceIds=[node])
-    assert state() == "stopping"
+    assert state() == "stopping"  # for as long as what stands for its machine runs
     with refused("IncorrectInstanceState"):
         ec2.start_instances(InstanceIds=[node])
+    switches.set(machines={node: False})
     wait_for(lambda: state() == "stopped")
     ec2.stop_instances(InstanceIds=[node])
     assert state() == "stopped"
     ec2.start_instances(InstanceIds=[node])
     assert state() == "running"
+    switches.set(machines={node: True})
     ec2.terminate_instances(InstanceIds=[node])
-    assert state() == "terminated"  # and can still be described
+    assert state() == "shutting-down"
+    switches.set(machines={node: False})
+    wait_for(lambda: state() == "terminated")  # and can still be described
     told = [event["kind"] for event in switches.events(last) if event["kind"].startswith("instance.")]
-    assert told == ["instance.stopping", "instance.stopped", "instance.running", "instance.terminated"]
+    states = ["stopping", "stopped", "running", "shutting-down", "terminated"]
+    assert told == [f"instance.{one}" for one in states]
 
 
 def test_an_attached_volume_can_be_attached_nowhere_else_nor_deleted(ec2: EC2Client, volume: Make, instance: Make) -> None:
