@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TypeVar
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 MARK = "lab.init"
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x04000000, 0x20000000, 0x40000000
@@ -36,7 +36,7 @@ def enter(descriptor: int, flags: int) -> None:
     _check(_libc.setns(descriptor, flags), "setns")
 
 
-def apart(work: Callable[[], T]) -> T:
+def apart(work: Callable[[], _T]) -> _T:
     """Do *work* in a thread that lives for no longer: network namespaces are a thread's own."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(work).result()

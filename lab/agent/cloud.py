@@ -6,6 +6,7 @@ import asyncio
 import os
 import threading
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -123,8 +124,9 @@ class Cloud:
         await self._set({"releasing": {id: seconds}})
 
     async def say_runs(self, instance: str, *, runs: bool) -> None:
-        """Say whether anything runs on the instance: EC2 does not call it stopped before."""
-        await self._set({"machines": {instance: runs}})
+        """Say whether anything runs on the instance: EC2 does not call it stopped before. Where AWS is gone, it says nothing at all."""
+        with suppress(httpx.HTTPError):
+            await self._set({"machines": {instance: runs}})
 
     async def _set(self, settings: dict[str, Any]) -> None:
         (await self._http.post(_switch("settings"), json=settings)).raise_for_status()

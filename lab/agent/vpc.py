@@ -89,7 +89,7 @@ class NodeNetwork:
         self._door.touch()
         namespace.bind(Path(network.path(descriptor)), self._door)
         await self._add(0, "")
-        subnet = next(one for one in _subnets() if ipaddress.ip_address(self.address) in one)
+        subnet = _subnet(self.address)
         own = [
             "link set lo up",
             f"addr add {self.address}/{subnet.prefixlen} dev eth0",
@@ -162,6 +162,13 @@ class NodeNetwork:
 
     def _port(self, index: int) -> str:
         return f"{ipaddress.ip_address(self.address).packed.hex()}-{index}"
+
+
+def _subnet(address: str) -> ipaddress.IPv4Network:
+    for subnet in _subnets():
+        if ipaddress.ip_address(address) in subnet:
+            return subnet
+    raise network.NetworkError(f"no subnet of the lab contains {address}; there are {', '.join(layout.SUBNETS)}")
 
 
 def _subnets() -> list[ipaddress.IPv4Network]:

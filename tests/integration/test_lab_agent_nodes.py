@@ -33,11 +33,15 @@ def kube(lab: Layout) -> Iterator[Kube]:
     found.ctl("delete", "namespace", found.namespace, "--timeout=60s")
 
 
-@pytest.fixture(scope="module")
-def ec2(lab: Layout) -> EC2Client:
+def client(lab: Layout) -> EC2Client:
     key, secret = access.read_credentials(Path(lab.aws.credentials_file), "judge")
     session = boto3.Session(key, secret, region_name=lab.region)
     return session.client("ec2", endpoint_url=lab.aws.endpoint)
+
+
+@pytest.fixture(scope="module")
+def ec2(lab: Layout) -> EC2Client:
+    return client(lab)
 
 
 def volume(ec2: EC2Client, kube: Kube, name: str, zone: str = ZONE) -> str:

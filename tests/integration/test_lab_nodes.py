@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lab import lifecycle
 from lab.agent import control
 from lab.layout import Layout
 from runner import member
 from tests.integration.kube import Kube, container, is_ready, shell
-from tests.integration.test_lab_agent_nodes import ec2, instance, redis, redis_set, volume
+from tests.integration.test_lab_agent_nodes import client, ec2, instance, redis, redis_set, volume
 
 if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
@@ -229,6 +230,25 @@ def test_what_ec2_stops_is_off_and_what_it_starts_is_back(kube: Kube, ec2: EC2Cl
     ec2.start_instances(InstanceIds=[instance(kube, NODE)])
     kube.until("pod", "stopped", lambda pod: container(pod)["restartCount"] == 1 and is_ready(pod))
     kube.ctl("delete", "pod", "stopped", "killed", "--timeout=20s")
+
+
+def test_a_terminated_instances_node_never_comes_back_and_lets_go_of_all(tmp_path: Path) -> None:
+    """In a lab of its own: other tests want their node back."""
+    running, _ = lifecycle.up(tmp_path)
+    try:
+        kube, cloud = Kube(running, "default"), client(running)
+        made = cloud.create_network_interface(SubnetId=running.aws.subnets[ZONE], PrivateIpAddress="10.200.32.99")["NetworkInterface"]
+        attach(kube, cloud, made, NODE)
+        control.node_down(tmp_path, NODE, "dead", fate="terminated")
+        until(lambda: state(kube, cloud) == "terminated")
+        with pytest.raises(ValueError, match="is terminated: it can't come back"):
+            control.node_up(tmp_path, NODE)
+        cloud.get_waiter("network_interface_available").wait(
+            NetworkInterfaceIds=[made["NetworkInterfaceId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 20}
+        )
+        attach(kube, cloud, made, OTHER)
+    finally:
+        lifecycle.down(tmp_path)
 
 
 def test_nothing_of_the_nodes_is_seen_on_the_outer_machine(kube: Kube) -> None:
