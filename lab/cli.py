@@ -66,10 +66,11 @@ def status(directory: Path, form: str) -> None:
 
 @lab.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
 @_directory
+@click.option("--node", default="", help="On the network of this node of the lab.")
 @click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
-def exec_(directory: Path, command: tuple[str, ...]) -> None:
+def exec_(directory: Path, node: str, command: tuple[str, ...]) -> None:
     """Run a command inside a lab's namespaces."""
-    sys.exit(lifecycle.exec_(directory, command))
+    sys.exit(lifecycle.exec_(directory, command, node))
 
 
 def _lines(document: dict[str, Any]) -> list[str]:

@@ -56,7 +56,7 @@ def _be_init(directory: Path) -> None:
     namespace.make_private()
     namespace.show_own_processes()
     namespace.unshare(namespace.CLONE_NEWNET)
-    namespace.bring_up([layout.API_SERVER, layout.AWS, layout.DNS, *(node.address for node in nodes.planned())])
+    namespace.bring_up([layout.API_SERVER, layout.AWS, layout.DNS])
     _prepare(directory, listeners.ports()["api_server"])
     namespace.bind(directory / "resolv.conf", Path("/etc/resolv.conf"))
     log(f"up as {outer_pid}")

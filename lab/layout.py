@@ -71,6 +71,11 @@ def default_dir() -> Path:
     return Path(".reconcile/lab").absolute()
 
 
+def doors(directory: Path) -> Path:
+    """The folder with a file a node that is on, by which its network namespace is entered from inside the lab."""
+    return directory / "agent" / "nodes"
+
+
 def is_held(directory: Path) -> bool:
     """Whether a lab lives in *directory*: its init holds the lock for as long as it runs, and no crash can leave it held."""
     try:

@@ -74,11 +74,13 @@ def status(directory: Path) -> dict[str, Any]:
     }
 
 
-def exec_(directory: Path, command: Sequence[str]) -> int:
-    """Run *command* inside the lab's namespaces, in this working directory; its exit code."""
+def exec_(directory: Path, command: Sequence[str], node: str = "") -> int:
+    """Run *command* inside the lab's namespaces, in this working directory, on the network of *node* if given; its exit code."""
     _require_root()
     running = _running(directory)
-    code = subprocess.run(namespace.entering(running.pid, command, directory=os.getcwd()), check=False).returncode  # noqa: PTH109
+    door = layout.doors(Path(running.dir)) / node if node else None
+    entering = namespace.entering(running.pid, command, directory=os.getcwd(), door=door)  # noqa: PTH109
+    code = subprocess.run(entering, check=False).returncode
     return code if code >= 0 else 128 - code
 
 

@@ -5,12 +5,17 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TypeVar
+
+_T = TypeVar("_T")
 
 MARK = "lab.init"
 CLONE_NEWNS, CLONE_NEWUTS, CLONE_NEWPID, CLONE_NEWNET = 0x00020000, 0x04000000, 0x20000000, 0x40000000
 MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+MNT_DETACH = 2
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -26,10 +31,26 @@ def unshare(flags: int) -> None:
     _check(_libc.unshare(flags), "unshare")
 
 
+def enter(descriptor: int, flags: int) -> None:
+    """Move this thread into the namespace that *descriptor* holds."""
+    _check(_libc.setns(descriptor, flags), "setns")
+
+
+def apart(work: Callable[[], _T]) -> _T:
+    """Do *work* in a thread that lives for no longer: network namespaces are a thread's own."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(work).result()
+
+
 def mount(source: str, target: str, kind: str = "", *, flags: int = 0, options: str = "") -> None:
     _check(
         _libc.mount(source.encode(), target.encode(), kind.encode(), ctypes.c_ulong(flags), options.encode()), f"mount {source} on {target}"
     )
+
+
+def unmount(target: Path) -> None:
+    """Take away what is mounted on *target*."""
+    _check(_libc.umount2(str(target).encode(), MNT_DETACH), f"umount {target}")
 
 
 def make_private() -> None:
@@ -110,6 +131,7 @@ def _status(pid: int) -> dict[str, list[int]]:
     return {name: [int(number) for number in numbers.split()] for name, numbers in pairs if name in ("PPid", "NSpid")}
 
 
-def entering(init: int, command: Iterable[str], *, directory: str) -> list[str]:
-    """The command line that runs *command* inside the namespaces of *init*."""
-    return ["nsenter", "--target", str(init), "--net", "--mount", "--pid", f"--wdns={directory}", "--", *command]
+def entering(init: int, command: Iterable[str], *, directory: str, door: Path | None = None) -> list[str]:
+    """The command line that runs *command* inside the namespaces of *init*; in the network of the node that *door* leads to, if given."""
+    further = ["nsenter", f"--net={door}", "--"] if door else []
+    return ["nsenter", "--target", str(init), "--net", "--mount", "--pid", f"--wdns={directory}", "--", *further, *command]

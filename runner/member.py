@@ -74,13 +74,21 @@ def attached(address: str, mac: str, place: Place, run: Callable[[list[str]], No
 
 
 def commands(device: str, address: str, network: ipaddress.IPv4Network, index: int) -> Iterator[list[str]]:
-    """How a second interface of an instance gets its address, and answers the way it was asked. Each can be repeated."""
+    """How a second interface of an instance gets its address, and answers the way it was asked. Each can be repeated.
+
+    A device that goes takes its address and routes along, not its rule: one that was left here by an earlier attachment is replaced.
+    """
     table, router = str(_TABLE + index), str(network.network_address + 1)  # a VPC's router is the first address of each subnet
     yield ["ip", "link", "set", "dev", device, "up"]
     yield ["ip", "address", "replace", f"{address}/{network.prefixlen}", "dev", device, "noprefixroute"]
     yield ["ip", "route", "replace", str(network), "dev", device, "src", address, "table", table]
     yield ["ip", "route", "replace", "default", "via", router, "dev", device, "src", address, "table", table]
-    yield ["sh", "-c", f"ip rule list from {address} | grep -q . || ip rule add from {address} lookup {table}"]
+    clean = f"while ip rule del from {address} 2> /dev/null; do :; done"
+    yield [
+        "sh",
+        "-c",
+        f"ip rule list from {address} lookup {table} | grep -q . || {{ {clean}; ip rule add from {address} lookup {table}; }}",
+    ]
 
 
 def _device(mac: str, devices: Path) -> str:

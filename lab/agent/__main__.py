@@ -13,8 +13,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
-from lab import images, namespace
-from lab.agent import mounts, network
+from lab import images, layout, namespace
+from lab.agent import mounts, vpc
 from lab.agent.api import Api, Mirror
 from lab.agent.attacher import ATTACHMENTS, Attacher
 from lab.agent.cloud import Cloud
@@ -23,10 +23,11 @@ from lab.agent.disks import Disks
 from lab.agent.events import Events
 from lab.agent.home import Surroundings
 from lab.agent.interfaces import Interfaces
-from lab.agent.network import Addresses
 from lab.agent.nodes import Node, Nodes
+from lab.agent.power import Parts, Power
 from lab.agent.resizer import CLAIMS, Resizer
 from lab.agent.roster import Roster
+from lab.agent.sandbox import Addresses
 from lab.agent.server import Server
 from lab.agent.starting import Machine
 from lab.agent.volumes import Store
@@ -64,7 +65,7 @@ def _machine(lab: Path) -> Machine:
 
 async def _run(machine: Machine) -> None:
     api = Api.connect(Path(os.environ["KUBECONFIG"]))
-    await network.prepare()
+    await vpc.prepare()
     stopped = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
@@ -84,21 +85,21 @@ def _assemble(machine: Machine, api: Api) -> list[asyncio.Task[None]]:
     disks = Disks(api, attachments, machine.lab / "volumes")
 
     def came(node: Node) -> None:
-        interfaces.view(node)
-        roster.node_came(node)
+        power.came(node)
 
-    nodes = Nodes(api, came)
-    interfaces = Interfaces(cloud, nodes, machine.scratch / "nodes")
-    around = Surroundings(api, machine, Addresses(), Events(api), lambda folder: Store(api, disks, folder), interfaces.view)
+    nodes = Nodes(api, layout.doors(machine.lab), came)
+    interfaces = Interfaces(cloud, nodes)
+    around = Surroundings(api, machine, Addresses(), Events(api), lambda folder: Store(api, disks, folder))
     roster = Roster(around, nodes)
+    power = Power(nodes, Parts(cloud, disks, interfaces, roster, Server(machine.lab, roster)))
     attacher = Attacher(api, cloud, nodes, disks, roster)
 
     works = {
         "nodes": nodes.mirror.run(), "pods": roster.mirror.run(), "attachments": attachments.run(), "heartbeats": nodes.beat(),
         "claims": Mirror(api, CLAIMS, Resizer(api, cloud).changed).run(),
-        "interfaces": interfaces.run(), "tokens": roster.refresh(),
+        "interfaces": interfaces.run(), "power": power.run(), "tokens": roster.refresh(),
         **{f"source-{number}": source.run() for number, source in enumerate(roster.sources)},
-        "logs": Server(machine.lab, roster).run(), "control": Control(machine.lab, roster).run(),
+        "control": Control(machine.lab, power).run(),
     }  # fmt: skip
     return [asyncio.create_task(work, name=name) for name, work in works.items()]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ATTACHMENTS = "/apis/storage.k8s.io/v1/volumeattachments"
 FINALIZER = "external-attacher/ebs-csi-aws-com"
-POLL, FIRST_PAUSE, LONGEST_PAUSE = 0.2, 0.5, 10.0
+POLL, SLOWEST_POLL, FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0, 0.5, 10.0
 DEVICES = [f"/dev/xvd{first}{second}" for first, second in product("bcd", string.ascii_lowercase)]
 
 _log = logging.getLogger(__name__)
@@ -105,10 +105,10 @@ class Attacher:
         try:
             if any(one.instance == node.instance and one.state != "detaching" for one in await self._cloud.attachments(handle)):
                 await self._cloud.detach(handle, node.instance, force=node.down is not None)
-            while True:
-                if all(one.instance != node.instance for one in await self._cloud.attachments(handle)):
-                    return
-                await asyncio.sleep(POLL)
+            pause = POLL
+            while any(one.instance == node.instance for one in await self._cloud.attachments(handle)):
+                await asyncio.sleep(pause)
+                pause = min(pause * 1.2, SLOWEST_POLL)  # it may take minutes
         except CloudError as error:
             if error.code not in ("InvalidVolume.NotFound", "IncorrectState"):
                 raise

@@ -1,12 +1,13 @@
-"""The few calls that attacher and interfaces make to AWS; boto3 behind threads, with the credentials of the environment."""
+"""The few calls that the agent makes to AWS; boto3 behind threads, with the credentials of the environment."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
+import threading
+from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import boto3
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
     from mypy_boto3_ec2.client import EC2Client
 
 PATIENCE = 10
-
-_log = logging.getLogger(__name__)
+POLL = 1.0
 
 
 class CloudError(Exception):
@@ -55,10 +55,17 @@ class Cloud:
 
     def __init__(self) -> None:
         self._http = httpx.AsyncClient(trust_env=False)
+        self._making = threading.Lock()
+        self._made: EC2Client | None = None
 
-    @cached_property
+    @property
     def _ec2(self) -> EC2Client:
-        return boto3.client("ec2", config=botocore.config.Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5))
+        """Made at the first call, in its thread: it takes half a second, and none of the lab's nodes waits for it."""
+        with self._making:
+            if self._made is None:
+                config = botocore.config.Config(retries={"mode": "adaptive", "max_attempts": 5}, connect_timeout=5)
+                self._made = boto3.client("ec2", config=config)
+            return self._made
 
     async def attach(self, volume: str, instance: str, device: str) -> None:
         await self._call(lambda: self._ec2.attach_volume(VolumeId=volume, InstanceId=instance, Device=device))
@@ -97,11 +104,65 @@ class Cloud:
             if one.get("Attachment", {}).get("InstanceId") and one["Attachment"].get("Status") == "attached"
         ]
 
-    async def events(self, after: int) -> list[dict[str, Any]] | None:
-        """What was attached and detached after event *after*, waiting a while for it; None where this AWS tells no events."""
-        url = f"{os.environ.get('AWS_ENDPOINT_URL', '')}/lab/events"
+    async def instances(self) -> dict[str, str]:
+        """The state of every instance."""
+        answer = await self._call(
+            lambda: [one for page in self._ec2.get_paginator("describe_instances").paginate() for one in page["Reservations"]]
+        )
+        return {one["InstanceId"]: one["State"]["Name"] for reservation in answer for one in reservation["Instances"]}
+
+    async def start(self, instance: str) -> None:
+        await self._call(lambda: self._ec2.start_instances(InstanceIds=[instance]))
+
+    async def end(self, instance: str, *, terminate: bool) -> None:
+        """Stop the instance, or terminate it."""
+        call = self._ec2.terminate_instances if terminate else self._ec2.stop_instances
+        await self._call(lambda: call(InstanceIds=[instance]))
+
+    async def slow(self, id: str, seconds: float) -> None:
+        """From now on an instance lets go of what is attached to it, or a volume or interface is let go of, in *seconds*."""
+        await self._set({"releasing": {id: seconds}})
+
+    async def say_runs(self, instance: str, *, runs: bool) -> None:
+        """Say whether anything runs on the instance: EC2 does not call it stopped before. Where AWS is gone, it says nothing at all."""
+        with suppress(httpx.HTTPError):
+            await self._set({"machines": {instance: runs}})
+
+    async def _set(self, settings: dict[str, Any]) -> None:
+        (await self._http.post(_switch("settings"), json=settings)).raise_for_status()
+
+    async def follow(self, kind: str, news: asyncio.Event) -> AsyncIterator[None]:
+        """Come at once, and again when AWS tells of something of *kind*, when *news* is set, and now and then."""
+        last = 0
+        while True:
+            news.clear()
+            yield
+            last = await self._next(kind, last, news)
+
+    async def _next(self, kind: str, last: int, news: asyncio.Event) -> int:
+        told = asyncio.create_task(news.wait())
         try:
-            answer = await self._http.get(url, params={"after": after, "timeout": PATIENCE}, timeout=PATIENCE + 10)
+            while not told.done():
+                asked = asyncio.create_task(self._events(last))
+                await asyncio.wait([asked, told], return_when=asyncio.FIRST_COMPLETED)
+                if not asked.done():
+                    asked.cancel()
+                    break
+                events = asked.result()
+                if events is None:
+                    await asyncio.sleep(POLL)
+                    break
+                last = max([last, *(event["id"] for event in events)])
+                if not events or any(event["kind"].startswith(kind) for event in events):
+                    break
+            return last
+        finally:
+            told.cancel()
+
+    async def _events(self, after: int) -> list[dict[str, Any]] | None:
+        """What befell instances and what hangs on them after event *after*, waiting a while; None where this AWS tells no events."""
+        try:
+            answer = await self._http.get(_switch("events"), params={"after": after, "timeout": PATIENCE}, timeout=PATIENCE + 10)
             return list(answer.raise_for_status().json()["events"])
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, KeyError):
             return None
@@ -111,6 +172,11 @@ class Cloud:
             return await asyncio.to_thread(call)
         except (ClientError, BotoCoreError) as error:
             raise CloudError(error) from error
+
+
+def _switch(name: str) -> str:
+    """The lab's own switches, on the same port as AWS."""
+    return f"{os.environ.get('AWS_ENDPOINT_URL', '')}/lab/{name}"
 
 
 def _interface(one: Any) -> Interface:

@@ -152,8 +152,8 @@ def _exit(result: os.waitid_result | None) -> Exit:
     return Exit(128 + result.si_status, result.si_status)
 
 
-async def start(launch: Launch, network: int | None, log: LogFile) -> Process:
-    """Start a container in the network namespace that the descriptor *network* holds (None: the agent's own).
+async def start(launch: Launch, network: int, log: LogFile) -> Process:
+    """Start a container in the network namespace that the descriptor *network* holds.
 
     Raises:
         StartError: the command, a mount or the working directory is not to be had.
@@ -164,7 +164,7 @@ async def start(launch: Launch, network: int | None, log: LogFile) -> Process:
     try:
         launcher = await asyncio.create_subprocess_exec(
             sys.executable, "-I", "-S", LAUNCH, stdin=asyncio.subprocess.PIPE, stdout=out_end, stderr=err_end,
-            pass_fds=[report] if network is None else [report, network], env={},
+            pass_fds=[report, network], env={},
         )  # fmt: skip
     finally:
         for descriptor in (report, out_end, err_end):

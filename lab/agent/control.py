@@ -1,8 +1,13 @@
 """What a test may ask of the agent, over LABDIR/agent.sock: a JSON object a line, answered by one.
 
-    {"op": "node-down", "node": "node-a1", "mode": "dead" | "hung"}    {"op": "node-up", "node": "node-a1"}
+    {"op": "node-down", "node": "node-a1", "mode": "dead" | "hung" | "partitioned" | "rebooting",
+     "fate": "running" | "stopped" | "terminated", "seconds": 3}
+    {"op": "node-up", "node": "node-a1"}
+    {"op": "slow-release", "of": "node-a1" | "vol-…" | "eni-…", "seconds": 30}
 
-A dead node's processes are gone and it says nothing; a hung node says nothing, while its processes go on.
+A dead node's processes and its network are gone; what its instance is in EC2 is told apart (`fate`). A rebooting one is as dead, and back
+after `seconds`. A hung one says nothing, while its processes go on, and so does its network. Nobody hears a partitioned one, and it hears
+nobody, while its processes go on and write to its volumes.
 """
 
 from __future__ import annotations
@@ -14,10 +19,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 from lab.agent.nodes import Down
-from lab.agent.roster import Roster
+from lab.agent.power import Fate, Power
 
 NAME = "agent.sock"
 
@@ -25,9 +30,9 @@ NAME = "agent.sock"
 class Control:
     """Listens on a socket of the file system, which is reached from every network namespace."""
 
-    def __init__(self, lab: Path, roster: Roster) -> None:
+    def __init__(self, lab: Path, power: Power) -> None:
         self._lab = lab
-        self._roster = roster
+        self._power = power
 
     async def run(self) -> None:
         with _short(self._lab) as path:
@@ -47,26 +52,32 @@ class Control:
 
     async def _answer(self, line: bytes) -> dict[str, Any]:
         try:
-            match json.loads(line):
-                case {"op": "node-down", "node": str(node), "mode": "dead" | "hung" as mode}:
-                    await self._roster.put_down(node, mode)
-                case {"op": "node-up", "node": str(node)}:
-                    await self._roster.bring_up(node)
-                case other:
-                    return {
-                        "ok": False,
-                        "error": f"unknown request {other!r}; there are node-down (node, mode dead or hung) and node-up (node)",
-                    }
+            await self._do(json.loads(line))
         except KeyError as error:
             return {"ok": False, "error": f"no node {error}"}
-        except ValueError as error:
-            return {"ok": False, "error": f"not JSON: {error}"}
+        except Exception as error:  # noqa: BLE001 - whatever it was, who asked must hear of it
+            return {"ok": False, "error": str(error)}
         return {"ok": True}
 
+    async def _do(self, request: dict[str, Any]) -> None:
+        match request:
+            case {"op": "node-down", "node": str(node), "mode": mode} if mode in get_args(Down):
+                fate = request.get("fate", "running")
+                if fate not in get_args(Fate):
+                    raise ValueError(f"unknown fate {fate!r}; there are {', '.join(get_args(Fate))}")
+                await self._power.put_down(node, mode, fate=fate, seconds=float(request.get("seconds", 0)))
+            case {"op": "node-up", "node": str(node)}:
+                await self._power.bring_up(node)
+            case {"op": "slow-release", "of": str(of), "seconds": seconds}:
+                await self._power.slow(of, float(seconds))
+            case other:
+                known = f"node-down (node, mode: one of {', '.join(get_args(Down))}), node-up (node), slow-release (of, seconds)"
+                raise ValueError(f"unknown request {other!r}; there are {known}")
 
-def node_down(lab: Path, node: str, mode: Down) -> None:
-    """Let a node of the lab in *lab* die or hang."""
-    _ask(lab, {"op": "node-down", "node": node, "mode": mode})
+
+def node_down(lab: Path, node: str, mode: Down, *, fate: Fate = "running", seconds: float = 3.0) -> None:
+    """Let *mode* befall a node of the lab in *lab*, and *fate* its instance in EC2; a rebooting one is back after *seconds*."""
+    _ask(lab, {"op": "node-down", "node": node, "mode": mode, "fate": fate, "seconds": seconds})
 
 
 def node_up(lab: Path, node: str) -> None:
@@ -74,7 +85,12 @@ def node_up(lab: Path, node: str) -> None:
     _ask(lab, {"op": "node-up", "node": node})
 
 
-def _ask(lab: Path, request: dict[str, str]) -> None:
+def slow_release(lab: Path, of: str, seconds: float) -> None:
+    """Let a node's instance, a volume or an interface take *seconds* to let go, or to be let go of; 0: no longer than any."""
+    _ask(lab, {"op": "slow-release", "of": of, "seconds": seconds})
+
+
+def _ask(lab: Path, request: dict[str, Any]) -> None:
     with socket.socket(socket.AF_UNIX) as connection, connection.makefile("rwb") as stream, _short(lab) as path:
         connection.settimeout(30)
         connection.connect(str(path))

@@ -71,9 +71,10 @@ class Disks:
             if not disk.pods:
                 del self._mounted[handle]
 
-    def forget(self, node: str) -> None:
+    async def forget(self, node: str) -> None:
         """The node has started anew: it uses nothing."""
-        self._wanted.pop(node, None)
+        if self._wanted.pop(node, None):
+            await self.report(node)
 
     def users(self, node: str, handle: str) -> set[str]:
         """The Pods that have the volume mounted on *node*."""

@@ -8,13 +8,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.agent import network, starting
+from lab.agent import sandbox, starting
 from lab.agent.api import Api
-from lab.agent.container import Mount
 from lab.agent.environment import Place
 from lab.agent.events import Events
-from lab.agent.network import Addresses, Sandbox
 from lab.agent.nodes import Node
+from lab.agent.sandbox import Addresses, Sandbox
 from lab.agent.starting import Machine, Room
 from lab.agent.state import Json
 from lab.agent.volumes import Store, Volumes
@@ -22,14 +21,13 @@ from lab.agent.volumes import Store, Volumes
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What every Pod needs of the agent. *view* gives a node's own picture of its network interfaces."""
+    """What every Pod needs of the agent."""
 
     api: Api
     machine: Machine
     addresses: Addresses
     events: Events
     store: Callable[[Path], Store]
-    view: Callable[[Node], Path]
 
 
 class Home:
@@ -51,9 +49,10 @@ class Home:
         """Give the Pod its network, if it has none yet; its address."""
         if self._sandbox is None:
             if pod["spec"].get("hostNetwork"):
-                self._sandbox = Sandbox(self._node.address)
+                self._sandbox = Sandbox(self._node.address, self._node.network.descriptor, self._node.network)
             else:
-                self._sandbox = await network.open_sandbox(self._around.addresses.take(), f"p{self._uid[:13].replace('-', '')}")
+                link = f"p{self._uid[:13].replace('-', '')}"
+                self._sandbox = await sandbox.open_sandbox(self._node.network, self._around.addresses.take(), link)
         return self._sandbox.address
 
     async def furnish(self, pod: Json) -> None:
@@ -81,8 +80,6 @@ class Home:
         assert self._sandbox is not None
         assert self._volumes is not None
         shared = starting.write_shared(self.folder / "etc", pod, self._sandbox.address, self._node.name)
-        if pod["spec"].get("hostNetwork"):
-            shared.append(Mount(str(self._around.view(self._node)), "/sys/class/net"))
         return Room(self._around.machine, self._around.api, self._place(pod), self._volumes.ready, self._sandbox, self.folder, shared)
 
     async def close(self, *, quietly: bool = False) -> None:
@@ -94,8 +91,8 @@ class Home:
                 await self._volumes.clean()
             self._volumes = None
         if self._sandbox:
-            await network.close_sandbox(self._sandbox)
-            if self._sandbox.descriptor is not None:
+            await sandbox.close_sandbox(self._sandbox)
+            if self._sandbox.link:
                 self._around.addresses.release(self._sandbox.address)
             self._sandbox = None
         await asyncio.to_thread(shutil.rmtree, self.folder, ignore_errors=True)

@@ -189,9 +189,8 @@ def main() -> None:
     report = plan["report"]
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.set_inheritable(report, False)  # noqa: FBT003 - its closing tells that exec succeeded
-    if plan["network"] is not None:
-        _check(_libc.setns(plan["network"], NEWNET), "enter the Pod's network")
-        os.close(plan["network"])
+    _check(_libc.setns(plan["network"], NEWNET), "enter the Pod's network")
+    os.close(plan["network"])
     _check(_libc.unshare(NEWNS | NEWUTS | NEWPID), "unshare")
     launched = os.pidfd_open(os.getpid())
     pid = os.fork()

@@ -1,4 +1,4 @@
-"""The nodes that this agent is the kubelet of: heartbeats, Ready, and what a test may do to them (a dead or a hung node)."""
+"""The nodes that this agent is the kubelet of: heartbeats and Ready. What befalls them is `power`'s."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import httpx2 as httpx
 
-from lab.agent import network
 from lab.agent.api import NOT_FOUND, STRATEGIC, Api, ApiError, Mirror
 from lab.agent.clock import micro, stamp
 from lab.agent.state import Json
+from lab.agent.vpc import NodeNetwork
 
-Down = Literal["dead", "hung"]
+Down = Literal["dead", "rebooting", "hung", "partitioned"]
 BEAT = 5.0
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
 VERSION = "v1.36.3-lab"
@@ -27,21 +28,28 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Node:
-    """A node as its kubelet knows it; *awake* is set while the kubelet does its work."""
+    """A node as its kubelet knows it; *awake* is set while the kubelet does its work, *down* says why it does not."""
 
     name: str
     address: str
     instance: str
     allocatable: dict[str, str]
+    network: NodeNetwork
     awake: asyncio.Event = field(default_factory=asyncio.Event)
     down: Down | None = None
+
+    @property
+    def is_off(self) -> bool:
+        """Whether nothing runs on it."""
+        return not self.network.is_open
 
 
 class Nodes:
     """All nodes of the lab: those with an instance behind them that are not kwok's."""
 
-    def __init__(self, api: Api, came: Callable[[Node], None]) -> None:
+    def __init__(self, api: Api, doors: Path, came: Callable[[Node], None]) -> None:
         self._api = api
+        self._doors = doors
         self._came = came
         self.known: dict[str, Node] = {}
         self._news = asyncio.Event()
@@ -54,23 +62,20 @@ class Nodes:
         """Renew the leases of the nodes that are up, for ever."""
         while True:
             self._news.clear()
-            await asyncio.gather(*(self._beat(node) for node in list(self.known.values()) if not node.down))
+            await asyncio.gather(*(self._beat(node) for node in list(self.known.values()) if node.awake.is_set()))
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), BEAT)
 
-    def put_down(self, name: str, mode: Down) -> Node:
-        """The node stops reporting. KeyError where there is none of that name."""
-        node = self.known[name]
+    def hush(self, node: Node, mode: Down) -> None:
+        """Its kubelet does nothing and says nothing more."""
         node.down = mode
         node.awake.clear()
-        return node
 
-    def bring_up(self, name: str) -> Node:
-        node = self.known[name]
+    def wake(self, node: Node) -> None:
+        """Its kubelet goes to work."""
         node.down = None
         node.awake.set()
         self._news.set()
-        return node
 
     def _changed(self, _before: Json | None, after: Json | None) -> None:
         if after is None or "kwok.x-k8s.io/node" in after["metadata"].get("annotations", {}):
@@ -79,9 +84,8 @@ class Nodes:
         if name in self.known or not address or not after["spec"].get("providerID", "").startswith("aws:///"):
             return
         instance = after["spec"]["providerID"].rpartition("/")[2]
-        node = self.known[name] = Node(name, address, instance, dict(after["status"].get("allocatable", {})))
-        node.awake.set()
-        self._news.set()
+        network = NodeNetwork(address, self._doors / name)
+        node = self.known[name] = Node(name, address, instance, dict(after["status"].get("allocatable", {})), network)
         self._came(node)
 
     async def _beat(self, node: Node) -> None:
@@ -104,7 +108,6 @@ class Nodes:
         conditions = {one["type"]: one["status"] for one in (live or {}).get("status", {}).get("conditions", [])}
         if conditions.get("Ready") == "True" and conditions.get("PIDPressure") == "False":
             return
-        await network.add_to_node([node.address])
         await self._api.patch(f"/api/v1/nodes/{node.name}/status", {"status": _status()}, STRATEGIC)
 
 

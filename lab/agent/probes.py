@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from lab.agent import network
 from lab.agent.state import Json
 
 if TYPE_CHECKING:
     from lab.agent.container import Process
+    from lab.agent.sandbox import Sandbox
 
 Kind = Literal["startupProbe", "livenessProbe", "readinessProbe"]
 KINDS: tuple[Kind, ...] = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -40,14 +43,27 @@ def tally(probe: Json) -> Tally:
     return Tally(probe.get("successThreshold", 1), probe.get("failureThreshold", 3))
 
 
-async def check(probe: Json, spec: Json, address: str, process: Process) -> tuple[bool, str]:
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Whom a node's kubelet asks (a Pod's *address*), and how it connects to a host and a port."""
+
+    address: str
+    connect: Callable[[str, int], Awaitable[socket.socket]]
+
+
+def reach(sandbox: Sandbox) -> Reach:
+    """The Pod of *sandbox*, from its node: what cuts the node off from others does not cut it off from its Pods."""
+    return Reach(sandbox.address, lambda host, number: network.connected(sandbox.host.descriptor, host, number))
+
+
+async def check(probe: Json, spec: Json, pod: Reach, process: Process) -> tuple[bool, str]:
     """Whether the probe holds now, and what it said if not."""
     timeout = float(probe.get("timeoutSeconds", 1))
     try:
-        return await asyncio.wait_for(_check(probe, spec, address, process, timeout), timeout + 0.5)
+        return await asyncio.wait_for(_check(probe, spec, pod, process, timeout), timeout + 0.5)
     except TimeoutError:
         return False, f"timed out after {timeout:.0f}s"
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, network.NetworkError) as error:
         return False, str(error)
 
 
@@ -68,25 +84,25 @@ async def follow(
         await asyncio.sleep(min(period, 1) if impatient and not count.verdict else period)
 
 
-async def _check(probe: Json, spec: Json, address: str, process: Process, within: float) -> tuple[bool, str]:
+async def _check(probe: Json, spec: Json, pod: Reach, process: Process, within: float) -> tuple[bool, str]:
     match probe:
         case {"exec": {"command": command}}:
             code, output = await process.execute(command, within)
             return code == 0, output.strip()[-1024:] or f"exit code {code}"
         case {"tcpSocket": target}:
-            _, writer = await asyncio.open_connection(target.get("host") or address, port(target["port"], spec))
-            writer.close()
+            (await pod.connect(target.get("host") or pod.address, port(target["port"], spec))).close()
             return True, ""
         case {"httpGet": target}:
-            return await http_get(target, spec, address)
+            return await http_get(target, spec, pod)
     return False, "the lab knows exec, tcpSocket and httpGet probes only"
 
 
-async def http_get(target: Json, spec: Json, address: str) -> tuple[bool, str]:
+async def http_get(target: Json, spec: Json, pod: Reach) -> tuple[bool, str]:
     """GET as a probe does: any status from 200 to 399 is good, certificates are not looked at."""
-    host, number = target.get("host") or address, port(target["port"], spec)
-    encrypted = _unverified() if target.get("scheme") == "HTTPS" else None
-    reader, writer = await asyncio.open_connection(host, number, ssl=encrypted)
+    host, number = target.get("host") or pod.address, port(target["port"], spec)
+    secure = target.get("scheme") == "HTTPS"
+    encrypted, name = (_unverified(), host) if secure else (None, None)
+    reader, writer = await asyncio.open_connection(sock=await pod.connect(host, number), ssl=encrypted, server_hostname=name)
     headers = {"Host": f"{host}:{number}", "User-Agent": "kube-probe/lab", "Connection": "close"}
     headers |= {header["name"]: header["value"] for header in target.get("httpHeaders", [])}
     lines = [f"GET {target.get('path') or '/'} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]

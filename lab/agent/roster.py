@@ -9,7 +9,7 @@ from functools import partial
 
 from lab.agent.api import Mirror
 from lab.agent.home import Surroundings
-from lab.agent.nodes import Down, Node, Nodes
+from lab.agent.nodes import Node, Nodes
 from lab.agent.state import Json, fresh, resume
 from lab.agent.worker import Worker
 
@@ -28,24 +28,17 @@ class Roster:
         self.sources = [Mirror(around.api, f"/api/v1/{kind}", partial(self._source_changed, kind)) for kind in ("configmaps", "secrets")]
 
     def node_came(self, node: Node) -> None:
-        """Take on the Pods that were bound to *node* before it was known."""
+        """Take on the Pods that were bound to *node* before it was known, or before it was off."""
         for pod in list(self.mirror.objects.values()):
             if pod["spec"].get("nodeName") == node.name:
                 self._hire(pod)
 
-    async def put_down(self, name: str, mode: Down) -> None:
-        """Let a node die or hang. KeyError where there is none of that name."""
-        node = self._nodes.put_down(name, mode)
-        if mode == "dead":
-            workers = [worker for worker in self.workers.values() if worker.node is node]
-            await asyncio.gather(*(worker.cut() for worker in workers))
-            for worker in workers:
-                self.workers.pop(worker.pod["metadata"]["uid"], None)
-
-    async def bring_up(self, name: str) -> None:
-        """The node is back: after a death its Pods begin anew, those that are still wanted."""
-        node = self._nodes.bring_up(name)
-        self.node_came(node)
+    async def node_went(self, node: Node) -> None:
+        """The node is off: end every process of it, and tell nobody."""
+        workers = list(self.of_node(node.name))
+        await asyncio.gather(*(worker.cut() for worker in workers))
+        for worker in workers:
+            self.workers.pop(worker.pod["metadata"]["uid"], None)
 
     async def refresh(self) -> None:
         """Renew the tokens in Pods' volumes, for ever."""
@@ -87,7 +80,7 @@ class Roster:
 
     def _hire(self, pod: Json) -> None:
         node, uid = self._nodes.get(pod["spec"].get("nodeName", "")), pod["metadata"]["uid"]
-        if node is None or node.down == "dead" or uid in self.workers:
+        if node is None or node.is_off or uid in self.workers:
             return
         now = time.time()
         known = pod.get("status", {}).get("containerStatuses")

@@ -12,7 +12,8 @@ from http import HTTPStatus
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from lab.agent import logs
+from lab.agent import logs, network
+from lab.agent.nodes import Node
 from lab.agent.roster import Roster
 from lab.agent.state import names
 
@@ -30,21 +31,22 @@ class Refusal(Exception):
 
 
 class Server:
-    """One listener for all nodes: their addresses are this namespace's. Only who holds a certificate of the lab's authority may ask."""
+    """A listener in each node that is on. Only who holds a certificate of the lab's authority may ask."""
 
     def __init__(self, lab: Path, roster: Roster) -> None:
         self._lab = lab
         self._roster = roster
+        self._listeners: dict[str, asyncio.Server] = {}
 
-    async def run(self) -> None:
-        pki = self._lab / "pki"
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(pki / "kubelet-server.crt", pki / "kubelet-server.key")
-        context.load_verify_locations(pki / "ca.crt")
-        context.verify_mode = ssl.CERT_REQUIRED
-        server = await asyncio.start_server(self._serve, "0.0.0.0", PORT, ssl=context)
-        async with server:
-            await server.serve_forever()
+    async def open(self, node: Node) -> None:
+        """Answer at *node*'s address."""
+        listener = await network.listening(node.network.descriptor, PORT)
+        self._listeners[node.name] = await asyncio.start_server(self._serve, sock=listener, ssl=_context(self._lab / "pki"))
+
+    def close(self, node: Node) -> None:
+        """Answer there no more: the node goes off."""
+        if (listener := self._listeners.pop(node.name, None)) is not None:
+            listener.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One request a connection: there is nothing but GET, and an answer's end is that of the connection."""
@@ -95,6 +97,14 @@ class Server:
             raise Refusal(HTTPStatus.BAD_REQUEST, f"{state} container {container!r} in pod {pod!r} not found")
         run = worker.runs.get(container)
         return path, run.log if run and run.log.path == path else None
+
+
+def _context(pki: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(pki / "kubelet-server.crt", pki / "kubelet-server.key")
+    context.load_verify_locations(pki / "ca.crt")
+    context.verify_mode = ssl.CERT_REQUIRED
+    return context
 
 
 def _query(options: Mapping[str, str]) -> logs.Query:

@@ -15,7 +15,7 @@ from lab.agent.api import Api
 from lab.agent.container import Launch, Mount, Process, User, start
 from lab.agent.environment import ConfigError, Place
 from lab.agent.mounts import Volume
-from lab.agent.network import Sandbox
+from lab.agent.sandbox import Sandbox
 from lab.agent.state import Json
 
 SHORT, LONG = "ErrImagePull", "ImagePullBackOff"
@@ -47,12 +47,13 @@ class Machine:
 
 @dataclass(slots=True)
 class Run:
-    """One run of one container."""
+    """One run of one container, in the Pod's *sandbox*."""
 
     spec: Json
     number: int
     log: logs.LogFile
     message: Path
+    sandbox: Sandbox
     process: Process | None = None
     because: str = ""
 
@@ -63,7 +64,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Where a Pod's containers live: its place in the cluster, its volumes, its network, its folder, its node's view of interfaces."""
+    """Where a Pod's containers live: its place in the cluster, its volumes, its network, its folder."""
 
     machine: Machine
     api: Api
@@ -89,7 +90,7 @@ async def launch(room: Room, spec: Json, number: int) -> Run:
     except ConfigError as error:
         raise Refused("CreateContainerConfigError", str(error)) from None
     folder = logs.directory(room.machine.lab, (metadata["namespace"], metadata["name"], metadata["uid"]), spec["name"])
-    run = Run(spec, number, logs.LogFile(folder / f"{number}.log"), _message_file(room, spec, number))
+    run = Run(spec, number, logs.LogFile(folder / f"{number}.log"), _message_file(room, spec, number), room.sandbox)
     run.process = await start(plan, room.sandbox.descriptor, run.log)
     return run
 

@@ -144,13 +144,18 @@ def fresh(pod: Json, now: float) -> PodState:
 
 
 def resume(pod: Json, now: float) -> PodState:
-    """A Pod that an agent before this one, or the node before its death, has left: what ran is lost, what ended stays so."""
+    """A Pod that an agent before this one, or the node before its death, has left: what ran is lost, what ended stays so.
+
+    With it went the Pod's network: init containers, which may have set that up, run again wherever anything may.
+    """
     status = pod.get("status", {})
     known = {one["name"]: one for one in [*status.get("initContainerStatuses", []), *status.get("containerStatuses", [])]}
     state = fresh(pod, now)
+    again = {one["name"] for one in pod["spec"].get("initContainers", []) if pod["spec"].get("restartPolicy", "Always") != "Never"}
     for name, container in state.containers.items():
         if name in known:
-            state = state.put(name, _resumed(container, known[name], now))
+            resumed = _resumed(container, known[name], now)
+            state = state.put(name, replace(resumed, state=Waiting(), last=None) if name in again else resumed)
     if status.get("phase") == "Failed" and status.get("reason"):
         return replace(state, failure=Failure(status["reason"], status.get("message", "")))
     return state

@@ -22,14 +22,14 @@ def grace(pod: Json) -> float:
     return float(pod["spec"].get("terminationGracePeriodSeconds", DEFAULT_GRACE) if asked is None else asked)
 
 
-async def stop(run: Run, pod: Json, address: str) -> None:
+async def stop(run: Run, pod: Json) -> None:
     """End the run; returns once every process of it is gone."""
     assert run.process is not None
     seconds = grace(pod)
     if hook := run.spec.get("lifecycle", {}).get("preStop"):
         begun = time.monotonic()
         with suppress(TimeoutError):
-            await asyncio.wait_for(call(hook, run, address), seconds)
+            await asyncio.wait_for(call(hook, run), seconds)
         seconds = max(seconds - (time.monotonic() - begun), LEAST_AFTER_HOOK)
     await run.process.stop(seconds)
 
@@ -47,7 +47,7 @@ async def kill(run: Run) -> None:
         await run.process.ended
 
 
-async def call(hook: Json, run: Run, address: str) -> None:
+async def call(hook: Json, run: Run) -> None:
     """Call a lifecycle hook; one that fails is as if it had not been there."""
     assert run.process is not None
     with suppress(OSError, ValueError):
@@ -57,7 +57,7 @@ async def call(hook: Json, run: Run, address: str) -> None:
             case {"sleep": {"seconds": seconds}}:
                 await asyncio.sleep(seconds)
             case {"httpGet": target}:
-                await probes.http_get(target, run.spec, address)
+                await probes.http_get(target, run.spec, probes.reach(run.sandbox))
 
 
 def message(run: Run, code: int) -> str:

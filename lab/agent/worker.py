@@ -222,8 +222,8 @@ class Worker:
         self._around.events.tell(self.pod, "Started", f"Container started: {name}")
         self._watch(self._end_of(name, run))
         if hook := spec.get("lifecycle", {}).get("postStart"):
-            await stopping.call(hook, run, self.state.address)
-        self._prober.begin(spec, run, self.state.address)
+            await stopping.call(hook, run)
+        self._prober.begin(spec, run)
 
     def _watch(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -246,7 +246,7 @@ class Worker:
     async def _stop(self, name: str) -> None:
         if (run := self.runs.get(name)) is not None:
             self._around.events.tell(self.pod, "Killing", f"Stopping container {name}{run.because and ': ' + run.because}")
-            await stopping.stop(run, self.pod, self.state.address)
+            await stopping.stop(run, self.pod)
 
     def _probed(self, name: str, kind: str, holds: bool, said: str) -> None:
         """A probe has made up its mind."""

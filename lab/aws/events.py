@@ -1,4 +1,7 @@
-"""What was attached and detached, numbered, for those who would otherwise poll; readers may wait for the next. In memory only."""
+"""What was attached, detached, started and stopped, numbered, for those who would otherwise poll; readers may wait for the next.
+
+In memory only.
+"""
 
 from __future__ import annotations
 

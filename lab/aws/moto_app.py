@@ -12,7 +12,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from moto.route53 import urls as route53_urls
 
 from lab.aws.front import Wsgi
-from lab.aws.strict import interfaces, tags, volumes
+from lab.aws.strict import instances, interfaces, tags, volumes
 from lab.aws.strict.addresses import Addresses
 from lab.aws.strict.base import StrictBase
 from lab.aws.strict.instances import Instances
@@ -33,7 +33,7 @@ class StrictEc2(Volumes, VolumeModifications, Interfaces, Addresses, Instances, 
 def make(world: World) -> Wsgi:
     """The application; its classes look into *world*, so a process has one."""
     StrictBase.world = Records.world = world
-    for install in (volumes.install, interfaces.install, tags.install):
+    for install in (volumes.install, interfaces.install, instances.install, tags.install):
         install()
     ec2_urls.url_paths.update(dict.fromkeys(ec2_urls.url_paths, StrictEc2.dispatch))
     route53_urls.url_paths.update(dict.fromkeys(route53_urls.url_paths, Records.dispatch))

@@ -19,12 +19,17 @@ BUCKETS: dict[str, tuple[float, float]] = {
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Seconds that a change takes and that the account's clock is *ahead*, the quota of Elastic IP addresses, the throttle's buckets."""
+    """Seconds that a change takes and that the account's clock is *ahead*, the quota of Elastic IP addresses, the throttle's buckets.
+
+    *releasing*: seconds that detaching takes from an instance, of a volume or of an interface, by its id; 0 takes an entry away.
+    *machines*: instances for which a machine runs; until that is off, none of them is stopped or terminated.
+    """
 
     creating: float = 0.3
     deleting: float = 0.3
     attaching: float = 0.3
     detaching: float = 0.3
+    stopping: float = 0.5
     modifying: float = 0.4
     optimizing: float = 0.6
     insync: float = 0.5
@@ -32,6 +37,8 @@ class Settings:
     addresses: int = 5
     throttle: bool = True
     buckets: dict[str, tuple[float, float]] = field(default_factory=lambda: dict(BUCKETS))
+    releasing: dict[str, float] = field(default_factory=dict)
+    machines: dict[str, bool] = field(default_factory=dict)
 
     def changed(self, patch: dict[str, Any]) -> Settings:
         """These settings with those of *patch* in their place; buckets are merged by name. ValueError names what is not a setting."""
@@ -39,4 +46,10 @@ class Settings:
         if unknown:
             raise ValueError(f"no such setting: {', '.join(unknown)}; there are {', '.join(each.name for each in fields(self))}")
         buckets = {name: (float(burst), float(rate)) for name, (burst, rate) in patch.get("buckets", {}).items()}
-        return replace(self, **{**patch, "buckets": self.buckets | buckets})
+        releasing = {id: float(seconds) for id, seconds in (self.releasing | patch.get("releasing", {})).items() if seconds}
+        machines = {id: True for id, runs in (self.machines | patch.get("machines", {})).items() if runs}
+        return replace(self, **{**patch, "buckets": self.buckets | buckets, "releasing": releasing, "machines": machines})
+
+    def release(self, *ids: str) -> float:
+        """The seconds that a detachment between *ids* takes: the longest that was set for one, or as long as any."""
+        return max((self.releasing[id] for id in ids if id in self.releasing), default=self.detaching)

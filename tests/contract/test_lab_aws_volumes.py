@@ -128,6 +128,59 @@ def test_attaching_and_detaching_take_time(ec2: EC2Client, volume: Make, instanc
     wait_for(lambda: states() == ("available", []))
 
 
+def test_a_volume_may_be_stuck_and_asked_for_again_by_force(ec2: EC2Client, volume: Make, instance: Make, switches: Switches) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_DetachVolume.html: Force, "if the previous detachment attempt did not
+    occur cleanly". An instance that is set to let go slowly holds its volumes, and no other does; so does a volume, wherever it is."""
+    slow, quick = instance(), instance()
+    held, free, stuck = volume(), volume(), volume()
+    switches.set(releasing={slow: 600, stuck: 600})
+
+    def state(disk: str) -> str:
+        return ec2.describe_volumes(VolumeIds=[disk])["Volumes"][0]["State"]
+
+    for node, disk, device in ((slow, held, "/dev/sdf"), (quick, free, "/dev/sdf"), (quick, stuck, "/dev/sdg")):
+        ec2.attach_volume(VolumeId=disk, InstanceId=node, Device=device)
+        ec2.detach_volume(VolumeId=disk)
+    wait_for(lambda: state(free) == "available")
+    assert (state(held), state(stuck)) == ("in-use", "in-use")
+    with refused("IncorrectState"):
+        ec2.detach_volume(VolumeId=held)
+    assert ec2.detach_volume(VolumeId=held, Force=True)["State"] == "detaching"
+    switches.set(releasing={slow: 0, stuck: 0})
+    ec2.attach_volume(VolumeId=free, InstanceId=slow, Device="/dev/sdh")
+    ec2.detach_volume(VolumeId=free)
+    wait_for(lambda: state(free) == "available")
+
+
+def test_stopping_an_instance_takes_time_and_is_told(ec2: EC2Client, instance: Make, switches: Switches) -> None:
+    """https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/ec2-instance-lifecycle.html: running, stopping, stopped, pending, running."""
+    node = instance()
+    last = max([0, *(event["id"] for event in switches.events())])
+
+    def state() -> str:
+        return ec2.describe_instances(InstanceIds=[node])["Reservations"][0]["Instances"][0]["State"]["Name"]
+
+    switches.set(machines={node: True}, stopping=0.1)
+    ec2.stop_instances(InstanceIds=[node])
+    assert state() == "stopping"  # for as long as what stands for its machine runs
+    with refused("IncorrectInstanceState"):
+        ec2.start_instances(InstanceIds=[node])
+    switches.set(machines={node: False})
+    wait_for(lambda: state() == "stopped")
+    ec2.stop_instances(InstanceIds=[node])
+    assert state() == "stopped"
+    ec2.start_instances(InstanceIds=[node])
+    assert state() == "running"
+    switches.set(machines={node: True})
+    ec2.terminate_instances(InstanceIds=[node])
+    assert state() == "shutting-down"
+    switches.set(machines={node: False})
+    wait_for(lambda: state() == "terminated")  # and can still be described
+    told = [event["kind"] for event in switches.events(last) if event["kind"].startswith("instance.")]
+    states = ["stopping", "stopped", "running", "shutting-down", "terminated"]
+    assert told == [f"instance.{one}" for one in states]
+
+
 def test_an_attached_volume_can_be_attached_nowhere_else_nor_deleted(ec2: EC2Client, volume: Make, instance: Make) -> None:
     """https://docs.aws.amazon.com/AWSEC2/latest/APIReference/errors-overview.html: VolumeInUse."""
     disk, first, second = volume(), instance(), instance()

@@ -8,9 +8,10 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from lab import namespace
+from lab import layout, namespace
 from lab.layout import Layout
 
 PATIENCE = 120.0
@@ -64,9 +65,10 @@ class Kube:
         self.pod(name, *container, **{"restartPolicy": "Never", **spec})
         return self.ended(name)
 
-    def inside(self, command: Sequence[str]) -> str:
-        """What *command* prints inside the lab's namespaces."""
-        entering = namespace.entering(self.lab.pid, command, directory="/")
+    def inside(self, command: Sequence[str], node: str = "") -> str:
+        """What *command* prints inside the lab's namespaces, on the network of *node* if given."""
+        door = layout.doors(Path(self.lab.dir)) / node if node else None
+        entering = namespace.entering(self.lab.pid, command, directory="/", door=door)
         done = subprocess.run(entering, text=True, capture_output=True, check=False, timeout=30)
         assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
         return done.stdout

@@ -263,9 +263,13 @@ def test_nothing_of_a_pod_is_left_when_it_is_gone(kube: Kube) -> None:
     kube.pod("gone", shell("sleep 1000"))
     uid = kube.ready("gone")["metadata"]["uid"]
     link = f"p{uid[:13].replace('-', '')}"
-    assert link in kube.inside(["ip", "-brief", "link"])
+    pod = kube.get("pod", "gone")
+    node, address = pod["spec"]["nodeName"], pod["status"]["podIP"]
+    assert link in kube.inside(["ip", "-brief", "link"], node)
+    assert f"{address} via {pod['status']['hostIP']} dev vpc" in kube.inside(["ip", "route"])
     kube.ctl("delete", "pod", "gone", "--timeout=20s")
-    assert link not in kube.inside(["ip", "-brief", "link"])
+    assert link not in kube.inside(["ip", "-brief", "link"], node)
+    assert f"{address} via" not in kube.inside(["ip", "route"])
     assert uid not in kube.inside(["ls", f"{kube.lab.dir}/agent/pods"])
     outside = subprocess.run(["ls", f"{kube.lab.dir}/agent"], capture_output=True, text=True, check=True)
     assert outside.stdout == ""  # the scratch is a file system of the lab's own

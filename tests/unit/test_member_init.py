@@ -65,7 +65,10 @@ def test_a_device_without_its_address_is_given_it_and_a_way_back(place: member.P
         "ip address replace 10.200.16.9/20 dev eth1 noprefixroute",
         "ip route replace 10.200.16.0/20 dev eth1 src 10.200.16.9 table 10003",
         "ip route replace default via 10.200.16.1 dev eth1 src 10.200.16.9 table 10003",
-        "sh -c ip rule list from 10.200.16.9 | grep -q . || ip rule add from 10.200.16.9 lookup 10003",
+        (
+            "sh -c ip rule list from 10.200.16.9 lookup 10003 | grep -q . || "
+            "{ while ip rule del from 10.200.16.9 2> /dev/null; do :; done; ip rule add from 10.200.16.9 lookup 10003; }"
+        ),
     ]
 
 

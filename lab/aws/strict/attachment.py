@@ -11,7 +11,8 @@ from lab.aws.world import World
 def detach_volume(world: World, backend: Any, attachment: Any) -> None:
     """Begin to detach what *attachment* attaches."""
     attachment.status = "detaching"
-    world.later.add(world.settings.detaching, partial(_volume_gone, world, backend, attachment))
+    seconds = world.settings.release(attachment.volume.id, attachment.instance.id)
+    world.later.add(seconds, partial(_volume_gone, world, backend, attachment))
 
 
 def _volume_gone(world: World, backend: Any, attachment: Any) -> None:
@@ -30,7 +31,8 @@ def tell_volume(world: World, kind: str, attachment: Any) -> None:
 def detach_interface(world: World, interface: Any) -> None:
     """Begin to detach *interface*."""
     interface.attachment_status = "detaching"
-    world.later.add(world.settings.detaching, partial(_interface_gone, world, interface, interface.attachment_id))
+    seconds = world.settings.release(interface.id, interface.instance.id)
+    world.later.add(seconds, partial(_interface_gone, world, interface, interface.attachment_id))
 
 
 def _interface_gone(world: World, interface: Any, attachment: str) -> None:

@@ -127,9 +127,10 @@ class Volumes(StrictBase, ElasticBlockStore):
         if (instance, device) != (attachment.instance.id, attachment.device):
             message = f"The volume '{volume.id}' is not attached to instance '{instance}' as device '{device}'."
             raise EC2ClientError("InvalidAttachment.NotFound", message)
-        if attachment.status == "detaching":
+        if attachment.status != "detaching":
+            detach_volume(self.world, self.ec2_backend, attachment)
+        elif not self._get_bool_param("Force"):
             raise EC2ClientError("IncorrectState", f"Volume '{volume.id}' is in the 'detaching' state.")
-        detach_volume(self.world, self.ec2_backend, attachment)
         return _told(attachment)
 
     def describe_volumes(self) -> ActionResult:
