@@ -133,10 +133,13 @@ class Controller:
         )
 
     def _pods(self, live: Live, members: tuple[Member, ...]) -> Live:
-        """With the Pods of *members*, and those of others too where it is no more work; of everybody where there are none."""
+        """With the Pods of *members*, and those of others too where it is no more work; of everybody where there are none.
+
+        Their StatefulSets come after them: held against a set that was read before it, a Pod of the new revision looks like an old one.
+        """
         cluster, environment = self._actor.cluster, self._actor.environment
-        sets = read.sets(cluster, environment, {member.service for member in members})
-        return replace(live, sets=sets, pods=read.pods(cluster, environment, {member.set_name for member in members}))
+        pods = read.pods(cluster, environment, {member.set_name for member in members})
+        return replace(live, pods=pods, sets=read.sets(cluster, environment, {member.service for member in members}))
 
     def _known(self, live: Live) -> Live:
         """With what EC2 says of instances that may be off: read after the nodes, so that a node as it was read has not come back since."""

@@ -113,7 +113,7 @@ def test_a_settled_world_costs_two_lists_a_tick_until_it_is_verified_again() -> 
     controller.tick(MEMBERS)
     made.calls.clear()
     controller.tick(MEMBERS)
-    assert made.calls == ["list statefulsets", "list pods"]
+    assert made.calls == ["list pods", "list statefulsets"]
     clock.sleep(VERIFY_EVERY)
     made.records["kv-0.db.internal."]["ResourceRecords"] = [{"Value": "10.9.9.9"}]
     controller.tick(MEMBERS)
