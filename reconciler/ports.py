@@ -209,6 +209,10 @@ class Leases(Protocol):
         """Take the lease *name* for *duration* seconds, renewed all the while; LockHeld where another has it."""
         ...
 
+    def heard(self, name: str) -> float | None:
+        """Seconds since anybody was last heard of as its holder; None where nobody ever was."""
+        ...
+
 
 class Resolver(Protocol):
     """Asks DNS as a client in the environment would."""

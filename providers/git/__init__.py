@@ -42,10 +42,20 @@ class GitSpecs:
         folder = f"{FOLDER}/{environment}"
         if self._commit is None:
             return self._as_it_is(environment, folder)
-        tree = objects.subtree(self._commit.tree, folder)
-        if tree is None:
-            raise UsageError(f"{self._name} has no {folder} at {self._commit.hexsha[:7]}", hint=self._others())
+        tree = self._tree(self._commit, folder)
         return Revision(self._commit.hexsha, tree.hexsha, environment), objects.texts(tree, folder)
+
+    def revision(self, environment: str) -> Revision:
+        """What *environment* is at, without its files; a working tree with changes is no commit."""
+        if self._commit is None:
+            return self.read(environment)[0]
+        return Revision(self._commit.hexsha, self._tree(self._commit, f"{FOLDER}/{environment}").hexsha, environment)
+
+    def _tree(self, commit: git.Commit, folder: str) -> git.Tree:
+        tree = objects.subtree(commit.tree, folder)
+        if tree is None:
+            raise UsageError(f"{self._name} has no {folder} at {commit.hexsha[:7]}", hint=self._others())
+        return tree
 
     def environments(self) -> tuple[str, ...]:
         """The folders of `specs/`, whatever is in them."""

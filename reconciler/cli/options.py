@@ -79,3 +79,14 @@ def common(formats: tuple[str, ...] = ("text", "json")) -> Callable[[F], F]:
         return wrapped  # type: ignore[return-value]
 
     return decorate
+
+
+def seconds(option: str, text: str) -> float:
+    """What *option* says in seconds; UsageError where *text* is no duration."""
+    from reconciler import errors  # noqa: PLC0415 - not for --help
+    from reconciler.model.duration import Duration  # noqa: PLC0415
+
+    try:
+        return float(Duration.parse(text).seconds)
+    except ValueError as error:
+        raise errors.UsageError(f"{option} {text}: {error}", hint="for example 90s, 15m or 1h") from error

@@ -11,7 +11,7 @@ import click
 from reconciler import bootstrap, errors, loop, planfile, version
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
-from reconciler.cli import ending, faults
+from reconciler.cli import attendance, ending, faults
 from reconciler.cli.approval import basis
 from reconciler.cli.options import Common, common
 from reconciler.loop import Prepared
@@ -42,6 +42,7 @@ def plan(options: Common, services: tuple[str, ...], engine: bool, out: Path | N
                 world, desired = home.world(options.repo, options.ref)
                 faults.tell(desired)
                 prepared = loop.prepare(world, desired, frozenset(services))
+                attendance.warn(world, prepared)
                 views = home.views(prepared) if engine else None
                 show(prepared.plan, home, options.form, desired, views)
                 codes |= {ending.FAILED} if desired.faults or any(view.message for view in views or ()) else set()
