@@ -19,7 +19,8 @@ from reconciler.serve import ROLES, How
 @common(("text",))
 def serve(options: Common, roles: str, interval: str, listen: str) -> int:
     """Follow a branch: carry its commits out as far as the environment's policy lets it, and place members all the time."""
-    how = How(options.only(), options.repo, options.ref, _roles(roles), seconds("--interval", interval), listen)
+    environment = options.environment or options.only()  # where it is named, the branch may be away when this begins
+    how = How(environment, options.repo, options.ref, _roles(roles), seconds("--interval", interval), listen)
     serving.serve(how, _say)
     return 0
 

@@ -51,8 +51,9 @@ class Post:
     @contextlib.contextmanager
     def _taken(self, leases: Callable[[], Leases]) -> Iterator[Callable[[], bool]]:
         """All leases of the role, or none; whether one of them was lost since."""
+        ours = leases()
         with contextlib.ExitStack() as stack:
-            held = [stack.enter_context(leases().hold(name, duration=HOLDS_FOR)) for name in self.leases]
+            held = [stack.enter_context(ours.hold(name, duration=HOLDS_FOR)) for name in self.leases]
             self.held = True
             try:
                 yield lambda: any(one.lost for one in held)

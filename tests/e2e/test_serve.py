@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
+import socket
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -25,9 +26,10 @@ WITHIN = 120.0
 ENVIRONMENT = """\
 apiVersion: reconciler/v1
 kind: Environment
-metadata: {name: lab}
+metadata: {{name: lab}}
 spec:
   zones: [us-east-1a, us-east-1b, us-east-1c]
+  {more}
 """
 SERVICE = """\
 apiVersion: reconciler/v1
@@ -39,12 +41,46 @@ spec:
   replicas: {replicas}
   volumes: {{data: {{size: 1Gi}}}}
 """
-FOLDER = "specs/lab"
+PATH, OURS = "specs/lab/kv.yaml", "specs/lab/environment.yaml"
+ROLES = ("branch", "reconcile", "members", "components", "api")
+LEASES = {"reconcile", "members", "batcher", "operator", "api"}
+
+
+@dataclass
+class Server:
+    """A `serve` that runs beside a test, and how outsiders see it."""
+
+    running: Run
+    url: str
+
+    def ready(self) -> tuple[int, dict[str, Any]]:
+        try:
+            with urllib.request.urlopen(f"{self.url}/readyz", timeout=10) as answer:
+                return answer.status, json.load(answer)
+        except urllib.error.HTTPError as error:
+            with error:
+                return error.code, json.load(error)
+
+    def until(self, holds: Callable[[], object]) -> float:
+        """Wait until *holds* comes true; for how many seconds."""
+        began = time.monotonic()
+        while not holds():
+            assert time.monotonic() < began + WITHIN, self.running.said
+            assert not self.running.over, self.running.said
+            time.sleep(0.1)
+        return time.monotonic() - began
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="module")
 def config(workshop: Workshop) -> Repository:
-    return workshop.repository("config", {f"{FOLDER}/environment.yaml": ENVIRONMENT, f"{FOLDER}/kv.yaml": SERVICE.format(replicas=1)})
+    """A repository whose branch `served` is not there yet."""
+    return workshop.repository("config", {OURS: ENVIRONMENT.format(more=""), PATH: SERVICE.format(replicas=1)})
 
 
 @pytest.fixture(scope="module")
@@ -53,55 +89,96 @@ def looking(workshop: Workshop, config: Repository) -> Judge:
 
 
 @pytest.fixture(scope="module")
-def served(workshop: Workshop, config: Repository) -> Iterator[Run]:
-    words = ("serve", "-e", "lab", "--repo", str(config.bare), "--interval", "1s", "--listen", "127.0.0.1:0")
-    running = run.start(words, workshop.directory, workshop.environment, f"serve-{os.getpid()}")
-    yield running
-    if not running.over:
-        running.signal(signal.SIGTERM, group=False)
-        running.end()
+def served(workshop: Workshop, config: Repository) -> Iterator[Server]:
+    listen = f"127.0.0.1:{free_port()}"
+    words = ("serve", "-e", "lab", "--repo", str(config.bare), "--ref", "served", "--interval", "1s", "--listen", listen)
+    server = Server(run.start(words, workshop.directory, workshop.environment, f"serve-{os.getpid()}"), f"http://{listen}")
+    server.running.until(lambda: "listens at" in server.running.said)
+    yield server
+    if not server.running.over:
+        server.running.signal(signal.SIGTERM, group=False)
+        server.running.end()
 
 
-def address(served: Run) -> str:
-    served.until(lambda: "listens at" in served.said)
-    found = re.search(r"listens at (\S+)", served.said)
-    assert found
-    return f"http://{found[1]}"
+def pods(looking: Judge) -> dict[str, str]:
+    """The address of each Pod of the service that has one, and is to stay."""
+    found = looking.objects("pods", "reconciler/service=kv")
+    staying = {name: one["status"] for name, one in found.items() if "deletionTimestamp" not in one["metadata"]}
+    return {name: status["podIP"] for name, status in staying.items() if status.get("podIP")}
 
 
-def ready(served: Run) -> tuple[int, dict[str, Any]]:
-    try:
-        with urllib.request.urlopen(f"{address(served)}/readyz", timeout=10) as answer:
-            return answer.status, json.load(answer)
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, json.load(error)
+def records(looking: Judge) -> dict[str, str]:
+    """The address that each member's name has in Route53."""
+    return {name.partition(".")[0]: one["ResourceRecords"][0]["Value"] for name, one in looking.records("db.internal").items()}
 
 
-def until(holds: Callable[[], object], served: Run) -> None:
-    deadline = time.monotonic() + WITHIN
-    while not holds():
-        assert time.monotonic() < deadline, served.said
-        assert not served.over, served.said
-        time.sleep(0.2)
-
-
-def records(looking: Judge) -> dict[str, tuple[str, ...]]:
-    """The addresses that each member's name has in Route53."""
-    return {name.partition(".")[0]: tuple(one["ResourceRecords"][0].values()) for name, one in looking.records().items()}
-
-
-def pods(looking: Judge) -> dict[str, dict[str, Any]]:
-    return looking.objects("pods", "reconciler/service=kv")
-
-
-def test_a_commit_is_carried_out_and_its_members_get_ready(served: Run, workshop: Workshop, looking: Judge) -> None:
-    until(lambda: pods(looking).get("kv-0", {}).get("status", {}).get("podIP"), served)
-    until(lambda: ready(served)[0] == 200, served)
-    told = ready(served)[1]
-    assert {name: role["state"] for name, role in told["roles"].items()} == dict.fromkeys(
-        ("branch", "reconcile", "members", "components", "api"), "held"
-    )
+def holders(workshop: Workshop) -> dict[str, str]:
     leases = json.loads(workshop.kubectl("get", "leases", "-n", "default", "-o", "json"))["items"]
-    held = {one["metadata"]["name"] for one in leases if one["spec"].get("holderIdentity")}
-    assert {"reconcile", "members", "batcher", "operator", "api"} <= held
+    return {one["metadata"]["name"]: one["spec"].get("holderIdentity", "") for one in leases}
+
+
+def test_it_is_alive_and_not_ready_as_long_as_it_has_nothing_to_serve(served: Server, config: Repository) -> None:
+    with urllib.request.urlopen(f"{served.url}/healthz", timeout=10) as answer:
+        assert answer.status == 200
+    assert served.ready() == (503, {"ready": False, "roles": {}})
+    served.until(lambda: "has no served" in served.running.said)
+
+
+def test_a_commit_is_carried_out_and_its_members_are_placed(served: Server, config: Repository, workshop: Workshop, looking: Judge) -> None:
+    config.push("main:served")
+    served.until(lambda: "serves lab at" in served.running.said)
+    served.until(lambda: pods(looking) and records(looking) == pods(looking))
+    served.until(lambda: served.ready()[0] == 200)
+    assert {name: role["state"] for name, role in served.ready()[1]["roles"].items()} == dict.fromkeys(ROLES, "held")
+    assert {name for name, holder in holders(workshop).items() if holder} >= LEASES
+    assert workshop.reconcile("history", "--repo", config.bare, "--ref", "served").stdout.count("converged") == 1
+
+
+def test_the_next_commit_is_picked_up(served: Server, config: Repository, looking: Judge) -> None:
+    config.commit("Two of them", {PATH: SERVICE.format(replicas=2)})
+    config.push("main:served")
+    served.until(lambda: set(pods(looking)) == {"kv-0", "kv-1"} and records(looking) == pods(looking))
+
+
+def test_a_pod_that_comes_up_elsewhere_gets_its_name_with_no_apply_running(served: Server, workshop: Workshop, looking: Judge) -> None:
+    before = pods(looking)
+    workshop.kubectl("delete", "pod", "kv-1", "--wait=false")
+    served.until(lambda: pods(looking).get("kv-1", before["kv-1"]) != before["kv-1"])
+    took = served.until(lambda: records(looking) == pods(looking))
+    assert took < 30
+    workshop.kubectl("wait", "pod/kv-1", "--for=condition=Ready", "--timeout=60s")
+
+
+def test_an_apply_is_handed_over_where_the_environment_names_the_server(served: Server, config: Repository, workshop: Workshop) -> None:
+    named = ENVIRONMENT.format(more=f"api: {served.url}\n  policy: approval")
+    config.commit("Let people approve", {OURS: named, PATH: SERVICE.format(replicas=3)})
+    config.push("main:served")
+    stale = workshop.reconcile("apply", "--repo", config.bare, "--ref", "served~1", "--auto-approve", code=0)
+    assert "Apply complete!" in stale.stdout  # the commit before names no server, and its apply is done where it runs
+    served.until(lambda: "policy: approval leaves" in served.running.said)
+    words = ("apply", "--repo", config.bare, "--ref", "served", "--timeout", "2m")
+    refused = workshop.reconcile(*words, "--digest", "0" * 64, code=4)
+    assert "was approved" in refused.stderr
+    applied = workshop.reconcile(*words, "--auto-approve")
+    assert "Apply complete! Resources:" in applied.stdout
+    assert "kv-2" in workshop.kubectl("get", "pods", "-o", "name")
+    assert workshop.reconcile("plan", "--repo", config.bare, "--ref", "served", "--detailed-exitcode").stdout.startswith("No changes.")
+
+
+def test_sigterm_ends_it_with_everything_given_back(served: Server, config: Repository, workshop: Workshop) -> None:
+    served.running.signal(signal.SIGTERM, group=False)
+    assert served.running.end() == 0
+    assert "ended" in served.running.said
+    assert not {name for name, holder in holders(workshop).items() if holder and name in LEASES}
+    assert not run.alive(f"serve-{os.getpid()}")
+
+
+def test_once_nobody_serves_any_more_plan_warns_and_apply_asks_to_be_told(config: Repository, workshop: Workshop) -> None:
+    long_ago = {"spec": {"renewTime": "2026-01-01T00:00:00.000000Z"}}
+    workshop.kubectl("patch", "lease", "members", "--type=merge", "-p", json.dumps(long_ago))
+    at = ("--repo", config.bare, "--ref", "served")
+    assert "warning: nobody has placed members of lab for" in workshop.reconcile("plan", *at).stderr
+    refused = workshop.reconcile("apply", *at, "--auto-approve", code=1)
+    assert "error: nobody has placed members of lab for" in refused.stderr
+    assert "--allow-unattended" in refused.stderr
+    assert "Apply complete!" in workshop.reconcile("apply", *at, "--auto-approve", "--allow-unattended").stdout
