@@ -176,8 +176,8 @@ class Views(Protocol):
 class Checkpoints(Protocol):
     """The engine's own record, read without starting it."""
 
-    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
-        """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
+    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]] | None:
+        """What the engine's state holds, by stack; what is live but not in it was left by a crash. None where another machine keeps it."""
         ...
 
     def pending(self, environment: str) -> frozenset[ResourceId]:

@@ -56,6 +56,7 @@ def apply(
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, ref)
         hand = handing.Hand(home.served, allow_deletes) if not allow_unattended and handing.is_served(world, desired) else None
+        world = handing.from_here(world, desired) if hand else world
         lock = nullcontext() if hand else world.leases().hold("apply", duration=HOLDS_FOR)  # the server takes it where it needs it
         with home.interruptible(), lock as home.lease:
             seen = loop.settle(world, environment, _note) if hand is None else frozenset()

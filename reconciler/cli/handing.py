@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from reconciler import errors
 from reconciler.api.routes import APPLY
 from reconciler.loop import Options, Prepared
+from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Failed, Outcome, Waiting
 from reconciler.model.report import Report
+from reconciler.ports import Checkpoints, Recall, Recorded
 from reconciler.serving import handover
 from reconciler.serving.attendance import LATELY, MEMBERS
 from reconciler.serving.handover import Standing, Wanted
@@ -25,8 +28,35 @@ _LOST = "the server was started anew and knows nothing of this apply any more: r
 
 def is_served(world: World, desired: Desired) -> bool:
     """Whether the environment names a server, and one was heard of lately."""
-    heard = world.leases().heard(MEMBERS) if desired.environment.api else None
+    if not desired.environment.api:
+        return False
+    try:
+        heard = world.leases().heard(MEMBERS)
+    except errors.ProviderError:  # who cannot ask will be told so by what comes next
+        return False
     return heard is not None and heard <= LATELY
+
+
+def from_here(world: World, desired: Desired) -> World:
+    """*world* as a client of the server sees it: where the engine's record is not here, the server keeps it, and nothing is missed in it."""
+    here = world.checkpoints
+    return world if here.stacks(desired.environment.name) else replace(world, checkpoints=_Elsewhere(here))
+
+
+@dataclass(frozen=True, slots=True)
+class _Elsewhere:
+    """An engine's record that lies with the server."""
+
+    here: Checkpoints
+
+    def stacks(self, environment: str) -> None:
+        del environment
+
+    def pending(self, environment: str) -> frozenset[ResourceId]:
+        return self.here.pending(environment)
+
+    def recorded(self, environment: str, stack: str, recall: Recall) -> Mapping[ResourceId, Recorded]:
+        return self.here.recorded(environment, stack, recall)
 
 
 @dataclass(frozen=True, slots=True)

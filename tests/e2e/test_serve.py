@@ -6,11 +6,13 @@ import json
 import os
 import signal
 import socket
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,7 +21,7 @@ from tests.e2e import run
 from tests.e2e.judge import Judge
 from tests.e2e.lab_world import judge
 from tests.e2e.run import Run
-from tests.e2e.workshop import Repository, Workshop
+from tests.e2e.workshop import Ended, Repository, Workshop
 
 pytestmark = pytest.mark.e2e
 WITHIN = 120.0
@@ -149,20 +151,40 @@ def test_a_pod_that_comes_up_elsewhere_gets_its_name_with_no_apply_running(serve
     workshop.kubectl("wait", "pod/kv-1", "--for=condition=Ready", "--timeout=60s")
 
 
-def test_an_apply_is_handed_over_where_the_environment_names_the_server(served: Server, config: Repository, workshop: Workshop) -> None:
+@pytest.fixture(scope="module")
+def runner(workshop: Workshop) -> Path:
+    """A directory as a CI runner has it: it reaches the same lab, and has nothing of what others applied."""
+    own = workshop.directory / "runner" / ".reconcile" / "lab"
+    own.mkdir(parents=True)
+    told = json.loads((workshop.directory / ".reconcile" / "lab" / "defaults.json").read_text())
+    told["spec"]["engine"]["backend"], told["spec"]["store"] = f"file://{own}/engine", f"sqlite:///{own}/store.db"
+    (own / "defaults.json").write_text(json.dumps(told))
+    return workshop.directory / "runner"
+
+
+def test_a_runners_apply_is_handed_over_where_the_environment_names_the_server(
+    served: Server, config: Repository, workshop: Workshop, runner: Path
+) -> None:
     named = ENVIRONMENT.format(more=f"api: {served.url}\n  policy: approval")
     config.commit("Let people approve", {OURS: named, PATH: SERVICE.format(replicas=3)})
     config.push("main:served")
-    stale = workshop.reconcile("apply", "--repo", config.bare, "--ref", "served~1", "--auto-approve", code=0)
-    assert "Apply complete!" in stale.stdout  # the commit before names no server, and its apply is done where it runs
     served.until(lambda: "policy: approval leaves" in served.running.said)
-    words = ("apply", "--repo", config.bare, "--ref", "served", "--timeout", "2m")
-    refused = workshop.reconcile(*words, "--digest", "0" * 64, code=4)
+    at = ("--repo", str(config.bare), "--ref", "served")
+
+    def reconcile(*words: str, code: int = 0) -> Ended:
+        return workshop.run(sys.executable, "-m", "reconciler", *words, *at, code=code, cwd=runner)
+
+    plan = reconcile("plan").stdout
+    assert "Plan: " in plan
+    assert "import" not in plan  # the engine's record lies with the server
+    refused = reconcile("apply", "--digest", "0" * 64, code=4)
     assert "was approved" in refused.stderr
-    applied = workshop.reconcile(*words, "--auto-approve")
+    applied = reconcile("apply", "--auto-approve", "--timeout", "2m")
     assert "Apply complete! Resources:" in applied.stdout
-    assert "kv-2" in workshop.kubectl("get", "pods", "-o", "name")
-    assert workshop.reconcile("plan", "--repo", config.bare, "--ref", "served", "--detailed-exitcode").stdout.startswith("No changes.")
+    assert "kubernetes/lab/kv/StatefulSet/default/kv: updated after" in applied.stderr
+    assert "pod/kv-2" in workshop.kubectl("get", "pods", "-o", "name")
+    assert not list((runner / ".reconcile").rglob("*.db"))  # neither its engine nor its store were used
+    assert reconcile("plan", "--detailed-exitcode").stdout.startswith("No changes.")
 
 
 def test_sigterm_ends_it_with_everything_given_back(served: Server, config: Repository, workshop: Workshop) -> None:
