@@ -38,7 +38,7 @@ def is_served(world: World, desired: Desired) -> bool:
 
 
 def from_here(world: World, desired: Desired) -> World:
-    """*world* as a client of the server sees it: where the engine's record is not here, the server keeps it, and nothing is missed in it."""
+    """*world* as a client of the server sees it: what is missed in no record, where none is here, since the server keeps it."""
     here = world.checkpoints
     return world if here.stacks(desired.environment.name) else replace(world, checkpoints=_Elsewhere(here))
 

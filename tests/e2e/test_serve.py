@@ -204,3 +204,46 @@ def test_once_nobody_serves_any_more_plan_warns_and_apply_asks_to_be_told(config
     assert "error: nobody has placed members of lab for" in refused.stderr
     assert "--allow-unattended" in refused.stderr
     assert "Apply complete!" in workshop.reconcile("apply", *at, "--auto-approve", "--allow-unattended").stdout
+
+
+BEHIND = """\
+apiVersion: v1
+kind: Service
+metadata: {name: reconciler, namespace: default}
+spec: {clusterIP: None, ports: [{name: http, port: 8080}]}
+---
+apiVersion: discovery.k8s.io/v1
+kind: EndpointSlice
+metadata: {name: reconciler, namespace: default, labels: {kubernetes.io/service-name: reconciler}}
+addressType: IPv4
+ports: [{name: http, port: 8080}]
+endpoints: [{addresses: [10.200.0.2]}]
+"""
+
+
+@pytest.fixture(scope="module")
+def inside(workshop: Workshop, config: Repository) -> Iterator[Run]:
+    """A `serve` that nobody reaches but through the API server."""
+    named = ENVIRONMENT.format(more="api: kubernetes://default/reconciler\n  policy: approval")
+    config.commit("Serve it in the cluster", {OURS: named, PATH: SERVICE.format(replicas=2)})
+    config.push("main:served")
+    (workshop.directory / "behind.yaml").write_text(BEHIND)
+    workshop.kubectl("apply", "-f", str(workshop.directory / "behind.yaml"))
+    serve = ("serve", "-e", "lab", "--repo", str(config.bare), "--ref", "served", "--interval", "1s", "--listen", "10.200.0.2:8080")
+    words = ("lab", "exec", "--", sys.executable, "-u", "-m", "reconciler", *serve)
+    running = run.start(words, workshop.directory, workshop.environment, f"inside-{os.getpid()}")
+    try:
+        Server(running, "").until(lambda: "policy: approval leaves" in running.said)
+        yield running
+    finally:
+        running.signal(signal.SIGTERM, group=True)
+        running.end()
+
+
+def test_an_apply_reaches_it_through_the_api_server(inside: Run, config: Repository, workshop: Workshop, runner: Path) -> None:
+    words = ("apply", "--repo", str(config.bare), "--ref", "served", "--auto-approve", "--allow-deletes", "9", "--timeout", "2m")
+    applied = workshop.run(sys.executable, "-m", "reconciler", *words, cwd=runner)
+    assert "Apply complete! Resources:" in applied.stdout, inside.said
+    assert "applies" in inside.said
+    assert "pod/kv-2" not in workshop.kubectl("get", "pods", "-o", "name")
+    assert json.loads(workshop.kubectl("get", "--raw", "/api/v1/namespaces/default/services/reconciler/proxy/readyz"))["ready"]
