@@ -212,12 +212,10 @@ kind: Service
 metadata: {name: reconciler, namespace: default}
 spec: {clusterIP: None, ports: [{name: http, port: 8080}]}
 ---
-apiVersion: discovery.k8s.io/v1
-kind: EndpointSlice
-metadata: {name: reconciler, namespace: default, labels: {kubernetes.io/service-name: reconciler}}
-addressType: IPv4
-ports: [{name: http, port: 8080}]
-endpoints: [{addresses: [10.200.0.2]}]
+apiVersion: v1
+kind: Endpoints
+metadata: {name: reconciler, namespace: default}
+subsets: [{addresses: [{ip: 10.200.0.2}], ports: [{name: http, port: 8080}]}]
 """
 
 

@@ -11,17 +11,20 @@ from typing import Any
 
 import pytest
 
+from providers.memory import MemoryEngine
 from providers.served import Served
 from reconciler import errors, loop
 from reconciler.api.routes import APPLY, TOKEN, Routes
 from reconciler.api.server import served
+from reconciler.cli import handing
+from reconciler.cli import serve as serve_command
 from reconciler.cli.handing import Hand
 from reconciler.loop import Options, Prepared
 from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
 from reconciler.serving import attendance, handover, orders
 from reconciler.serving.handover import Desk
 from reconciler.serving.post import Post, Step
-from tests.memory_world import MemoryWorld, desired
+from tests.memory_world import KINDS, MemoryWorld, desired, loaded
 from tests.unit.serving_world import Serving, service, serving, town
 
 SECRET = "a token that nobody guesses"
@@ -256,3 +259,40 @@ def test_an_environment_without_members_is_never_unattended() -> None:
     assert not attendance.has_members(memory.observed(wanted.environment))
     memory.converge(town(service()))
     assert attendance.has_members(memory.observed(wanted.environment))
+
+
+def test_a_runner_without_the_engines_record_plans_as_the_server_does() -> None:
+    one = serving(service(), policy="approval")
+    one.branch.memory.converge(one.branch.texts[-1])
+    one.branch.push(town(service(replicas=3), policy="approval"))
+    order = one.follower.desk.take(_wanted(one))
+    ground = one.branch.open(one.branch.newest().commit)
+    bare = replace(ground.world, checkpoints=MemoryEngine(one.branch.memory.cloud, one.branch.memory.cluster, KINDS))
+    assert loop.prepare(bare, ground.desired).plan.digest != order.wanted["digest"]  # everything would be imported
+    seen = handing.from_here(bare, ground.desired)
+    assert loop.prepare(seen, ground.desired).plan.digest == order.wanted["digest"]
+    assert handing.from_here(ground.world, ground.desired) is ground.world
+
+
+@pytest.mark.parametrize("roles", ["", "cook", "members,cook", "reconcile,batcher", "operator", "members,api"])
+def test_roles_that_cannot_be_are_refused_with_words(roles: str) -> None:
+    with pytest.raises(errors.UsageError) as refused:
+        serve_command._roles(roles)
+    assert refused.value.hint
+
+
+def test_roles_are_listed_with_commas() -> None:
+    assert serve_command._roles("members, reconcile") == {"members", "reconcile"}
+
+
+@pytest.mark.parametrize(
+    "api", ["kubernetes://ops/reconciler", "kubernetes://ops/reconciler:http", "http://127.0.0.1:8080", "https://a.example/b"]
+)
+def test_an_api_is_a_service_or_a_url(api: str) -> None:
+    assert desired(API.replace("kubernetes://default/reconciler", api)).environment.api == api
+
+
+@pytest.mark.parametrize("api", ["ops/reconciler", "kubernetes://reconciler", "kubernetes://ops/reconciler/more", "ftp://a", "https://"])
+def test_what_is_neither_is_refused_where_it_stands(api: str) -> None:
+    with pytest.raises(errors.SpecError, match=r"services.yaml:\d+:\d+: .*kubernetes://<namespace>/<service>"):
+        loaded(API.replace("kubernetes://default/reconciler", api))
