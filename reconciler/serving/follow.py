@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from reconciler import errors, loop, past
 from reconciler import plan as planning
@@ -61,7 +62,7 @@ class Follower:
             self._poll()
         if order:
             self._hand_on(order)
-        elif self._passes.is_due(self.clock.monotonic(), self.head.tree):
+        elif self._passes.is_due(self.clock.monotonic(), self._goal()):
             self._turn()
         return Step(TICK, next(iter(self._trouble.values()), ""))
 
@@ -69,10 +70,20 @@ class Follower:
         """Look after what was carried out last, as far as it is on record here, before anything is planned."""
         world, environment = self.head.world, self.head.desired.environment.name
         last = next(iter(world.history.entries(environment, 1)), None)
-        if last and (last["tree"] == self.head.tree or last["commit"]):
-            former = self.head if last["tree"] == self.head.tree else self._opened(last["commit"])
+        former = self._former(last) if last else None
+        if former:
             self._tend(former, loop.prepare(former.world, former.desired), Permit(), approved=True)
         self._begun = True
+
+    def _former(self, last: Mapping[str, Any]) -> Ground | None:
+        """The ground of the *last* apply; None where its commit cannot be had any more."""
+        if last["tree"] == self.head.tree:
+            return self.head
+        try:
+            return self._opened(last["commit"]) if last["commit"] else None
+        except errors.ReconcilerError as error:
+            self._say(f"the commit of the last apply is not to be had, its members are placed as the branch has them: {error.message}")
+            return None
 
     def _opened(self, commit: str) -> Ground:
         self._grounds.append(self.source.open(commit))
@@ -95,6 +106,7 @@ class Follower:
 
     def _turn(self) -> None:
         """A pass, and when the next one is due."""
+        goal = self._goal()
         try:
             turn = self._pass()
         except errors.LockHeld as error:
@@ -104,7 +116,11 @@ class Follower:
             turn, self._trouble["pass"] = "bad", error.message
         else:
             self._trouble.pop("pass", None)
-        self._passes = self._passes.after(self.clock.monotonic(), turn, self.head.tree)
+        self._passes = self._passes.after(self.clock.monotonic(), turn, goal)
+
+    def _goal(self) -> str:
+        """What a pass is made for: new specs, and a role that was just taken, wait for no pause."""
+        return f"{self.head.tree} {self.converges()}"
 
     def _pass(self) -> Turn:
         """Look, and carry out what may be done; most passes end with the look."""

@@ -58,7 +58,9 @@ class Branch:
         return loaded(self.texts[-1]).revision
 
     def open(self, commit: str) -> Ground:
-        desired = next(one for text in self.texts if (one := loaded(text)).revision.commit == commit)
+        desired = next((one for text in self.texts if (one := loaded(text)).revision.commit == commit), None)
+        if desired is None:
+            raise errors.UsageError(f"there is no {commit}")
         bare = self.memory.world(desired.environment)
 
         def observe() -> Observed:

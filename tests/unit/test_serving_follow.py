@@ -141,6 +141,25 @@ def test_who_does_not_hold_the_role_changes_nothing_but_places_members() -> None
     assert one.tenders.members.ground is one.follower.head
 
 
+def test_a_role_that_was_just_taken_waits_for_no_pause() -> None:
+    one = serving(service())
+    one.follower.converges = lambda: False
+    one.turn()
+    one.follower.converges = lambda: True
+    one.turn(1)
+    assert sets(one) == {"kv": 2}
+
+
+def test_a_last_apply_whose_commit_is_gone_holds_nothing_up() -> None:
+    one = serving(service())
+    one.turn()
+    one.branch.texts[:] = [town(service(replicas=3))]  # somebody rewrote the branch
+    again = Serving(one.branch)
+    assert again.turn() == ""
+    assert sets(again) == {"kv": 3}
+    assert any("the commit of the last apply is not to be had" in line for line in again.said)
+
+
 def test_a_commit_that_nobody_stands_on_any_more_is_closed() -> None:
     one = serving(service())
     one.turn()
