@@ -206,27 +206,40 @@ def test_once_nobody_serves_any_more_plan_warns_and_apply_asks_to_be_told(config
     assert "Apply complete!" in workshop.reconcile("apply", *at, "--auto-approve", "--allow-unattended").stdout
 
 
-BEHIND = """\
-apiVersion: v1
-kind: Service
-metadata: {name: reconciler, namespace: default}
-spec: {clusterIP: None, ports: [{name: http, port: 8080}]}
----
-apiVersion: v1
-kind: Endpoints
-metadata: {name: reconciler, namespace: default}
-subsets: [{addresses: [{ip: 10.200.0.2}], ports: [{name: http, port: 8080}]}]
+# Behind a Service there are Pods, or the API server's proxy leads nowhere: one that passes on to where the test runs `serve`.
+DOOR = """
+import asyncio
+async def pipe(reader, writer):
+    while data := await reader.read(65536):
+        writer.write(data)
+    writer.close()
+async def come_in(reader, writer):
+    there = await asyncio.open_connection("10.200.0.2", 8080)
+    await asyncio.gather(pipe(reader, there[1]), pipe(there[0], writer))
+async def main():
+    await (await asyncio.start_server(come_in, "0.0.0.0", 8080)).serve_forever()
+asyncio.run(main())
 """
 
 
+def behind_a_service() -> list[dict[str, Any]]:
+    """A Service `reconciler`, and the Pod that it leads to."""
+    metadata = {"name": "reconciler", "namespace": "default", "labels": {"app": "reconciler"}}
+    door = {"name": "door", "image": "python:3.11", "command": ["python3", "-c", DOOR]}
+    return [
+        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": metadata["labels"], "ports": [{"port": 8080}]}},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [door]}},
+    ]
+
+
 @pytest.fixture(scope="module")
-def inside(workshop: Workshop, config: Repository) -> Iterator[Run]:
+def inside(workshop: Workshop, config: Repository, looking: Judge) -> Iterator[Run]:
     """A `serve` that nobody reaches but through the API server."""
     named = ENVIRONMENT.format(more="api: kubernetes://default/reconciler\n  policy: approval")
     config.commit("Serve it in the cluster", {OURS: named, PATH: SERVICE.format(replicas=2)})
     config.push("main:served")
-    (workshop.directory / "behind.yaml").write_text(BEHIND)
-    workshop.kubectl("apply", "-f", str(workshop.directory / "behind.yaml"))
+    looking.create(behind_a_service())
+    workshop.kubectl("wait", "pod/reconciler", "--for=condition=Ready", "--timeout=60s")
     serve = ("serve", "-e", "lab", "--repo", str(config.bare), "--ref", "served", "--interval", "1s", "--listen", "10.200.0.2:8080")
     words = ("lab", "exec", "--", sys.executable, "-u", "-m", "reconciler", *serve)
     running = run.start(words, workshop.directory, workshop.environment, f"inside-{os.getpid()}")
