@@ -201,10 +201,11 @@ class Follower:
 
     def _tend(self, ground: Ground, prepared: Prepared, permit: Permit, *, approved: bool = False) -> None:
         """Have members and components looked after as *prepared* says, but for what is left as it is."""
-        held = prepared.desired.held
+        still = {change.stack for change in prepared.plan.changes if change.action in {"hold", "refuse"} and not change.stands}
+        still |= prepared.desired.held.keys()
 
         def left(service: str) -> bool:
-            return permit.nothing or service in held or (bool(permit.only) and service not in permit.only)
+            return permit.nothing or service in still or (bool(permit.only) and service not in permit.only)
 
         self._desired = desired = tend.looked_after(self._desired, prepared.desired, left)
         if self.tenders.members:

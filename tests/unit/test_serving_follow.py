@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from providers.memory import MemoryLeases
+from reconciler import errors
 from reconciler.model.outcome import Done
 from reconciler.resources import kubernetes
 from reconciler.serving.handover import Desk, Wanted
@@ -120,6 +121,23 @@ def test_while_git_is_away_everything_goes_on_at_the_commit_that_is_known() -> N
     assert cluster.exists(kubernetes.KINDS["Service"], "kv", namespace="default")
     one.branch.away = ""
     assert one.turn(300) == ""
+
+
+def test_what_is_on_hold_since_aws_cannot_be_read_is_placed_as_it_was() -> None:
+    one = serving(service(), service("other"))
+    one.turn()
+    one.branch.push(town(service("other")))
+    one.branch.memory.cloud.fail("describe_volumes", errors.TransientError("AWS refused: RequestLimitExceeded"))
+    one.turn(11)
+    assert sets(one) == {"kv": 2, "other": 2}
+    one.turn(1)
+    assert one.tenders.members
+    assert one.tenders.members.outcomes == {"kv": Done(), "other": Done()}
+    one.branch.memory.cloud.heal()
+    one.turn(61)
+    assert sets(one) == {"other": 2}
+    one.turn(1)
+    assert "kv" not in one.tenders.members.outcomes
 
 
 def test_a_lock_that_an_apply_holds_is_waited_for() -> None:

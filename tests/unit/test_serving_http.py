@@ -261,10 +261,22 @@ def test_an_environment_without_members_is_never_unattended() -> None:
     assert attendance.has_members(memory.observed(wanted.environment))
 
 
-def test_a_runner_without_the_engines_record_plans_as_the_server_does() -> None:
-    one = serving(service(), policy="approval")
+FIXED = service().replace("replicas: 2", "replicas: 2\n  addresses: private")
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ((service(),), (service(replicas=3),)),
+        ((service(),), (service(replicas=1),)),
+        ((FIXED,), (FIXED.replace("replicas: 2", "replicas: 1"),)),
+        ((service(), service("old")), (service(),)),
+    ],
+)
+def test_a_runner_without_the_engines_record_plans_as_the_server_does(before: tuple[str, ...], after: tuple[str, ...]) -> None:
+    one = serving(*before, policy="approval")
     one.branch.memory.converge(one.branch.texts[-1])
-    one.branch.push(town(service(replicas=3), policy="approval"))
+    one.branch.push(town(*after, policy="approval"))
     order = one.follower.desk.take(_wanted(one))
     ground = one.branch.open(one.branch.newest().commit)
     bare = replace(ground.world, checkpoints=MemoryEngine(one.branch.memory.cloud, one.branch.memory.cluster, KINDS))
