@@ -60,6 +60,11 @@ class ClusterLeases:
         found = self._read(name)
         return _holder(found) if found else None
 
+    def heard(self, name: str) -> float | None:
+        """Seconds since anybody was last heard of as its holder; None where nobody ever was."""
+        renewed = ((self._read(name) or {}).get("spec") or {}).get("renewTime")
+        return max(time.time() - _seconds(renewed), 0.0) if renewed else None
+
     def standing(self, holder: Holder) -> Literal["alive", "dead", "unknown"]:
         """Whether *holder* still runs, so far as its process can be seen from here."""
         if holder.run is None or not holder.run.beside(self.run):

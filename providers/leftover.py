@@ -31,7 +31,7 @@ class Sweeping:
     cluster: Callable[[], Cluster]
 
     def up(self, run: StackRun, progress: Progress) -> StackResult:
-        known = self.checkpoints.stacks(run.revision.environment).get(run.stack, frozenset())
+        known = (self.checkpoints.stacks(run.revision.environment) or {}).get(run.stack, frozenset())
         strays = tuple(change for change in run.changes if change.action == "delete" and change.live_id and change.id not in known)
         rest = tuple(change for change in run.changes if change not in strays)
         acts = any(change.acts for change in rest)

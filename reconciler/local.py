@@ -27,8 +27,8 @@ class Local:
 
     @property
     def path(self) -> str:
-        """PATH of the processes that act for the environment."""
-        return os.pathsep.join((*self.first, os.environ.get("PATH", os.defpath), *self.last))
+        """PATH of the processes that act for the environment; no longer for having been made before."""
+        return os.pathsep.join(dict.fromkeys((*self.first, *os.environ.get("PATH", os.defpath).split(os.pathsep), *self.last)))
 
 
 def read(environment: str) -> Local:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import secrets
 import threading
 from collections.abc import Mapping
 from functools import cached_property
@@ -15,25 +16,29 @@ from reconciler.model import allowance
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
 from reconciler.ports import Cluster, Engine, Lease
-from reconciler.resources import kubernetes
+from reconciler.resources import kubernetes, marks
 
 if TYPE_CHECKING:
     from providers.aws import Aws
     from providers.kubernetes import Kubernetes
     from providers.pulumi import Pulumi
+    from providers.served import Served
     from reconciler.components.controller import Controller as ComponentsController
     from reconciler.components.ports import Records, SessionRunner
     from reconciler.members.controller import Controller as MembersController
     from reconciler.members.initial.controller import Initialiser
     from reconciler.model.componentstate import ComponentState
 
+API_TOKEN = "reconciler-api"  # noqa: S105 - the Secret's name
+
 
 class Outside:
     """What is outside for one environment: with reading credentials for the plan, with their own for the engine and the members."""
 
-    def __init__(self, here: local.Local) -> None:
+    def __init__(self, here: local.Local, stop: threading.Event | None = None, token: str = "") -> None:
         self.here = here
-        self.stop = threading.Event()
+        self.stop = stop or threading.Event()
+        self._token = token  # of the run that this is part of, where it has several commits open
         self.lease: Lease | None = None  # once it is lost, what runs ends as if interrupted
         self._desired: Desired | None = None
         os.environ.update(here.process)  # what botocore and the engine read; one environment a process at a time
@@ -105,9 +110,10 @@ class Outside:
 
     @cached_property
     def leases(self) -> Any:
+        from providers import runs  # noqa: PLC0415
         from providers.leases import ClusterLeases  # noqa: PLC0415
 
-        return ClusterLeases(self.cluster, self.environment.kubernetes.namespace)
+        return ClusterLeases(self.cluster, self.environment.kubernetes.namespace, run=runs.own(self._token))
 
     @cached_property
     def engine(self) -> Pulumi:
@@ -173,6 +179,23 @@ class Outside:
         from providers.session_jobs import JobRunner  # noqa: PLC0415
 
         return JobRunner(self.cluster, self.environment, self.clock)
+
+    def api_token(self, *, make: bool = False) -> str:
+        """What callers of this environment's API have to show: made once, by whoever serves first, and read by who may read Secrets."""
+        kind, namespace = kubernetes.KINDS["Secret"], self.environment.kubernetes.namespace
+        if make and not self.cluster.exists(kind, API_TOKEN, namespace=namespace):
+            metadata = {"name": API_TOKEN, "namespace": namespace, "labels": {marks.MANAGED_BY[0]: marks.MANAGED_BY[1]}}
+            data = {"token": base64.b64encode(secrets.token_urlsafe(32).encode()).decode()}
+            body = {"apiVersion": kind.api_version, "kind": kind.kind, "metadata": metadata, "immutable": True, "data": data}
+            self.cluster.create(kind, body)
+        return self._secret(API_TOKEN)["token"].decode()
+
+    @cached_property
+    def served(self) -> Served:
+        """The running `serve` that the environment names."""
+        from providers.served import Served  # noqa: PLC0415
+
+        return Served(self.environment.api or "", self.cluster, self.api_token)
 
     def _secret(self, name: str) -> Mapping[str, bytes]:
         found = self.cluster.get(kubernetes.KINDS["Secret"], name, namespace=self.environment.kubernetes.namespace)

@@ -177,8 +177,8 @@ class Views(Protocol):
 class Checkpoints(Protocol):
     """The engine's own record, read without starting it."""
 
-    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]]:
-        """What the engine's state holds, by stack; what is live but not in it was left by a crash."""
+    def stacks(self, environment: str) -> Mapping[str, frozenset[ResourceId]] | None:
+        """What the engine's state holds, by stack; what is live but not in it was left by a crash. None where another machine keeps it."""
         ...
 
     def pending(self, environment: str) -> frozenset[ResourceId]:
@@ -208,6 +208,10 @@ class Leases(Protocol):
 
     def hold(self, name: str, *, duration: float) -> Lease:
         """Take the lease *name* for *duration* seconds, renewed all the while; LockHeld where another has it."""
+        ...
+
+    def heard(self, name: str) -> float | None:
+        """Seconds since anybody was last heard of as its holder; None where nobody ever was."""
         ...
 
 

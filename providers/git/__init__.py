@@ -37,15 +37,24 @@ class GitSpecs:
 
     def read(self, environment: str) -> tuple[Revision, Mapping[str, bytes]]:
         """The files of *environment* by their path in the repository, those that cannot be read as Unreadable."""
-        if not re.fullmatch(LABEL, environment):
-            raise UsageError(f"{environment!r} is no name of an environment", hint="it is a DNS label, the name of a folder of specs/")
-        folder = f"{FOLDER}/{environment}"
+        folder = _folder(environment)
         if self._commit is None:
             return self._as_it_is(environment, folder)
-        tree = objects.subtree(self._commit.tree, folder)
-        if tree is None:
-            raise UsageError(f"{self._name} has no {folder} at {self._commit.hexsha[:7]}", hint=self._others())
+        tree = self._tree(self._commit, folder)
         return Revision(self._commit.hexsha, tree.hexsha, environment), objects.texts(tree, folder)
+
+    def revision(self, environment: str) -> Revision:
+        """What *environment* is at, without its files; a working tree with changes is no commit."""
+        folder = _folder(environment)
+        if self._commit is None:
+            return self._as_it_is(environment, folder)[0]
+        return Revision(self._commit.hexsha, self._tree(self._commit, folder).hexsha, environment)
+
+    def _tree(self, commit: git.Commit, folder: str) -> git.Tree:
+        tree = objects.subtree(commit.tree, folder)
+        if tree is None:
+            raise UsageError(f"{self._name} has no {folder} at {commit.hexsha[:7]}", hint=self._others())
+        return tree
 
     def environments(self) -> tuple[str, ...]:
         """The folders of `specs/`, whatever is in them."""
@@ -139,3 +148,9 @@ class GitSpecs:
     @property
     def _name(self) -> str:
         return cloneurl.bare(self.repo) if self._remote else str(Path(self.repo).absolute())
+
+
+def _folder(environment: str) -> str:
+    if not re.fullmatch(LABEL, environment):
+        raise UsageError(f"{environment!r} is no name of an environment", hint="it is a DNS label, the name of a folder of specs/")
+    return f"{FOLDER}/{environment}"

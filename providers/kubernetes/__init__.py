@@ -17,6 +17,8 @@ MISSING, CONFLICT, GONE = 404, 409, 410
 _NAMES_ONLY = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
 _LISTED_NAMES_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _POD = ObjectKind("v1", "Pod", "pods")
+_SERVICE = ObjectKind("v1", "Service", "services")
+_REFUSED = frozenset({400, 401, 404, 413})  # what may come from behind the proxy
 
 
 class Kubernetes:
@@ -117,6 +119,14 @@ class Kubernetes:
         tolerated = {MISSING, CONFLICT} if uid else {MISSING}
         answer = self._transport.send("DELETE", Target(kind, name, namespace), tolerate=tolerated, json=body)
         return answer.status_code not in tolerated
+
+    def proxied(
+        self, namespace: str, service: str, verb: str, path: str, *, json: Any = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        """What *service* answers at *path*, through the API server's proxy: its status and body. A refusal of its own is an answer too."""
+        target = Target(_SERVICE, service, namespace, f"proxy{path}")
+        answer = self._transport.send(verb, target, tolerate=_REFUSED, json=json, headers=headers)
+        return answer.status_code, answer.content
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:
         """The lines of a container's log so far; a line ends at a line feed and nowhere else."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +12,9 @@ import click
 from reconciler import bootstrap, errors, loop, past, planfile
 from reconciler import plan as planning
 from reconciler.bootstrap import Home
-from reconciler.cli import approval, ending, faults, progress
+from reconciler.cli import approval, attendance, ending, faults, handing, progress
 from reconciler.cli.approval import Approval
+from reconciler.cli.handing import Hand
 from reconciler.cli.options import Common, common, seconds
 from reconciler.loop import Prepared
 from reconciler.model.outcome import Done, Failed, Waiting, spell
@@ -30,6 +32,7 @@ HOLDS_FOR = 60.0  # seconds after its last heartbeat that a lease of another hos
 @click.option("--auto-approve", is_flag=True, help="Apply what is planned without asking.")
 @click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
 @click.option("--allow-deletes", type=int, default=None, help="Let pass a plan that deletes this many.")
+@click.option("--allow-unattended", is_flag=True, help="Go on although nobody places members once this has ended.")
 @click.option("--timeout", default="15m", help="How long to wait until everything is ready.", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Start everything and return.")
 @common(("text",))
@@ -40,6 +43,7 @@ def apply(
     auto_approve: bool,
     services: tuple[str, ...],
     allow_deletes: int | None,
+    allow_unattended: bool,
     timeout: str,
     no_wait: bool,
 ) -> int:
@@ -48,19 +52,23 @@ def apply(
     approved, only = Approval(saved, digest, auto_approve), frozenset(saved.services if saved else services)
     environment = saved.environment if saved else options.only()
     ref = saved.commit or options.ref if saved else options.ref
-    how = loop.Options(timeout=seconds(timeout), wait=not no_wait)
+    how = loop.Options(timeout=seconds("--timeout", timeout), wait=not no_wait)
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, ref)
-        with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
-            seen = loop.settle(world, environment, _note)
+        hand = handing.Hand(home.served, allow_deletes) if not allow_unattended and handing.is_served(world, desired) else None
+        world = handing.from_here(world, desired) if hand else world
+        lock = nullcontext() if hand else world.leases().hold("apply", duration=HOLDS_FOR)  # the server takes it where it needs it
+        with home.interruptible(), lock as home.lease:
+            seen = loop.settle(world, environment, _note) if hand is None else frozenset()
             faults.tell(desired)
             prepared = loop.prepare(world, desired, only, seen)
             click.echo(text.render(prepared.plan), nl=False)
             approved.check(prepared, home)
             planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
+            attendance.require(world, prepared, allowed=allow_unattended)
             if prepared.plan and approved.asks:
                 prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _ended(home, _carry_out(world, prepared, how))
+            return _ended(home, _carry_out(world, prepared, how, hand=hand))
 
 
 @click.command()
@@ -84,7 +92,7 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan and not auto_approve:
                 prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _ended(home, _carry_out(world, prepared, loop.Options(timeout=seconds(timeout)), "destroy"))
+            return _ended(home, _carry_out(world, prepared, loop.Options(timeout=seconds("--timeout", timeout)), "destroy"))
 
 
 def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:
@@ -116,15 +124,16 @@ def _note(words: str) -> None:
     click.echo(f"Note: {words}", err=True)
 
 
-def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str = "apply") -> int:
+def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str = "apply", hand: Hand | None = None) -> int:
+    """Do it here, or have it done by *hand*, where it is also entered into the history."""
     plan = prepared.plan
     with progress.shown(len(plan.acting), plain=False) as shown:
-        report = loop.converge(world, prepared, replace(how, progress=shown.step, said=shown.stand))
+        report = (hand.over if hand else loop.converge)(world, prepared, replace(how, progress=shown.step, said=shown.stand))
     code = _code(plan, report, interrupted=world.stopping(), waited=how.wait)
     if code == 0 and prepared.desired.faults:
         code = ending.PARTLY if plan.acting else ending.REFUSED
     result = {0: "converged", ending.INTERRUPTED: "interrupted", ending.FAILED: "failed", ending.REFUSED: "refused"}.get(code, "partly")
-    if plan or code:
+    if hand is None and (plan or code):
         past.record(world, prepared, report, action, result)
     _close(plan, report, code)
     return code

@@ -22,7 +22,7 @@ from reconciler.model.outcome import Done, spell
 @common(("text",))
 def fence(options: Common, node: str, auto_approve: bool, timeout: str) -> int:
     """End NODE, which does not answer: stop its instance if it runs, and once EC2 says that it is off, let Kubernetes move its Pods."""
-    within = seconds(timeout)
+    within = seconds("--timeout", timeout)
     with bootstrap.home(options.only()) as home:
         home.world(options.repo, options.ref)
         fence = order.Fence(home.members_cluster, home.members_cloud, home.clock, home.stopping)

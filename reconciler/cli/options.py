@@ -48,17 +48,6 @@ class Common:
         yield from self.environments()
 
 
-def seconds(timeout: str) -> float:
-    """The time that `--timeout` says; UsageError where it says none."""
-    from reconciler import errors  # noqa: PLC0415
-    from reconciler.model.duration import Duration  # noqa: PLC0415
-
-    try:
-        return Duration.parse(timeout).seconds
-    except ValueError as error:
-        raise errors.UsageError(f"--timeout {timeout}: {error}", hint="for example 90s, 15m or 1h") from error
-
-
 def common(formats: tuple[str, ...] = ("text", "json")) -> Callable[[F], F]:
     """Add the shared options to a command, which takes them as one `Common`."""
 
@@ -90,3 +79,14 @@ def common(formats: tuple[str, ...] = ("text", "json")) -> Callable[[F], F]:
         return wrapped  # type: ignore[return-value]
 
     return decorate
+
+
+def seconds(option: str, text: str) -> float:
+    """What *option* says in seconds; UsageError where *text* is no duration."""
+    from reconciler import errors  # noqa: PLC0415 - not for --help
+    from reconciler.model.duration import Duration  # noqa: PLC0415
+
+    try:
+        return float(Duration.parse(text).seconds)
+    except ValueError as error:
+        raise errors.UsageError(f"{option} {text}: {error}", hint="for example 90s, 15m or 1h") from error

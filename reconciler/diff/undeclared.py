@@ -59,7 +59,7 @@ def _removed(id: ResourceId, live: Observation, scene: Scene) -> Change:
 
 def _taken(change: Change, live: Observation, scene: Scene) -> Change:
     id = change.id
-    known = scene.context.engine is None or id in scene.context.recorded(live.stack)
+    known = id in scene.context.recorded(live.stack)
     owner: Owner = "members" if id.kind == "record" and not known and not _leads_to_interface(live, scene) else "engine"
     fields = tuple(FieldChange((name,), value, None) for name, value in live.fields.items())
     change = replace(change, owner=owner, fields=fields, impact=impact.of_removal(id, live))

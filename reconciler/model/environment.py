@@ -23,6 +23,12 @@ def _allowance(text: str) -> str:
     return text
 
 
+def _api(url: str) -> str:
+    if not re.fullmatch(rf"kubernetes://{LABEL}/{LABEL}(:[a-z0-9-]+)?|https?://[^\s/]+(/\S*)?", url):
+        raise ValueError("must be kubernetes://<namespace>/<service>, or http://… or https://…")
+    return url
+
+
 Allowances = Annotated[tuple[Annotated[Text, AfterValidator(_allowance)], ...], Distinct]
 
 _LONGEST_ZONE = 189  # leaves 63 for a member's label, and a dot, of the 253 of a name
@@ -187,7 +193,7 @@ class EnvironmentSpec(Part):
     kubernetes: Kubernetes = Kubernetes()
     engine: EngineSettings = EngineSettings()
     members: MembersSettings = MembersSettings()
-    api: Text | None = None
+    api: Annotated[Text, AfterValidator(_api)] | None = None
     store: Text | None = None
     events: Text = "local"
     sessions: Sessions = Sessions()

@@ -30,10 +30,8 @@ _LATER = "leave it out until a release brings it"
 # kind → path in the spec → which values are fine, and what to do about others
 TABLE: dict[str, dict[str, tuple[Fine, str]]] = {
     "Environment": {
-        "api": (_unset, "leave it out: `apply` does the work itself"),
         "store": (_prefixed("sqlite:"), "use sqlite:///… until a release brings other stores"),
         "events": (_only("local"), "use local"),
-        "policy": (_only("automatic"), "use automatic: it binds `serve`, which comes in a later release"),
         "windows": (_only([]), _LATER),
         "paused": (_only(False), _LATER),  # noqa: FBT003 - the value that a spec may have
         "engine.backend": (_prefixed("file://"), "use file://… until a release brings other backends"),

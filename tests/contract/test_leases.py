@@ -320,6 +320,22 @@ def test_what_the_dead_run_started_is_ended_before_its_lease_is_taken(cluster: M
         bystander.wait()
 
 
+def test_it_is_known_when_a_holder_was_last_heard_of(run: Run, name: str) -> None:
+    leases = run()
+    assert leases.heard(name) is None
+    with leases.hold(name, duration=30):
+        assert 0 <= (run().heard(name) or 0.0) < 30
+    heard = leases.heard(name)  # after its release, too
+    assert heard is not None
+    assert 0 <= heard < 30
+
+
+def test_what_was_not_heard_of_for_long_says_for_how_long(cluster: MemoryCluster, name: str) -> None:
+    stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime(time.time() - 600))
+    cluster.create(kubernetes.LEASE, {"metadata": {"name": name, "namespace": "default"}, "spec": {"renewTime": stamp}})
+    assert 599 <= (ClusterLeases(cluster, "default").heard(name) or 0.0) < 700
+
+
 def test_somebody_elses_lease_is_respected(cluster: MemoryCluster, name: str) -> None:
     metadata = {"name": name, "namespace": "default"}
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())

@@ -102,6 +102,8 @@ def test_what_is_read_are_the_yaml_files_of_one_environment(kept):
 def test_the_revision_names_the_commit_and_the_tree(kept):
     revision, _ = kept.specs.read("lab")
     assert (revision.commit, revision.tree, revision.environment) == (kept.commit, kept.tree, "lab")
+    if isinstance(kept.specs, GitSpecs):
+        assert kept.specs.revision("lab") == revision
 
 
 def test_environments_are_the_folders_of_specs(kept):
@@ -113,6 +115,9 @@ def test_an_environment_that_is_not_there_is_a_usage_error(kept, name):
     with pytest.raises(UsageError) as caught:
         kept.specs.read(name)
     assert caught.value.hint
+    if isinstance(kept.specs, GitSpecs):
+        with pytest.raises(UsageError):
+            kept.specs.revision(name)
 
 
 def test_a_working_tree_is_read_as_it_is(tree, tmp_path):

@@ -319,3 +319,18 @@ def test_once_an_end_is_wanted_nothing_is_sent_again(server: Server, tmp_path: P
     with closing(Kubernetes(written(tmp_path / "config", server.url), stop=stop)) as found, pytest.raises(errors.TransientError):
         found.get(CONFIG, "a", namespace="default")
     assert len(server.asked) == 1
+
+
+def test_a_service_is_asked_through_the_proxy_and_its_own_refusals_are_answers(server: Server, cluster: Kubernetes) -> None:
+    server.say(202, {"id": "1"})
+    server.say(401, {"message": "no"})
+    server.refuse(503, "ServiceUnavailable")
+    server.say(200, {"id": "1"})
+    posted = cluster.proxied("ops", "reconciler:http", "POST", "/v1/apply", json={"digest": "d"}, headers={"X-Reconciler-Token": "t"})
+    assert posted == (202, b'{"id": "1"}')
+    assert cluster.proxied("ops", "reconciler", "GET", "/v1/apply/1")[0] == 401
+    assert cluster.proxied("ops", "reconciler", "GET", "/v1/apply/1") == (200, b'{"id": "1"}')  # asked again: nobody was behind it
+    proxy = "/api/v1/namespaces/ops/services"
+    assert server.paths == [f"{proxy}/reconciler:http/proxy/v1/apply", *[f"{proxy}/reconciler/proxy/v1/apply/1"] * 3]
+    assert server.asked[0][2] == b'{"digest":"d"}'
+    assert server.headers[0]["X-Reconciler-Token"] == "t"
