@@ -17,6 +17,8 @@ from tests.memory_world import SUBNETS, TYPES, ZONES
 DNS = "db.internal"
 TEAM = "storage"
 
+WRITTEN = ("generic", "redis", "zookeeper")  # the types whose documents a town can write
+
 
 @dataclass(frozen=True)
 class Service:
