@@ -42,7 +42,7 @@ FAULTS = (
         "an interface is detached from where it is now, not from where it was seen",
         r"trap 1: eni-db-\d is detached from",
         (
-            (_DECIDE, "Detach(interface.attachment, _is_gone(", "Detach(interface.id, _is_gone("),
+            (_DECIDE, "Detach(interface.attachment, force)", "Detach(interface.id, force)"),
             (
                 _ACT,
                 "AttachmentId=action.attachment",
@@ -56,8 +56,8 @@ FAULTS = (
         (
             (
                 _CONTROLLER,
-                "live = self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly)",
-                "live = self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds)",
+                "live = self._known(self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly))",
+                "live = self._known(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds))",
             ),
         ),
     ),
@@ -70,7 +70,7 @@ FAULTS = (
     Fault(
         "every detach is forced",
         r"trap 3: eni-db-\d is torn by force",
-        ((_DECIDE, "_is_gone(interface, live)),), until)", "True),), until)"),),
+        ((_DECIDE, "Detach(interface.attachment, force),), until)", "Detach(interface.attachment, True),), until)"),),
     ),
     Fault("epochs stand still", r"F5: the epoch of \S+ goes from", ((_DECIDE, " + (self.before.holder != self.uid)", ""),)),
     Fault(
