@@ -141,6 +141,17 @@ _ZOOKEEPER_ENVIRONMENT = {
     "ZOO_ADMINSERVER_ENABLED": "true",
 }
 
+# MongoDB's server and shell are in no registry; what stands in for them says so in its first line.
+_MONGO_ENTRYPOINT = """#!/bin/sh
+set -e
+case "$1" in -*) set -- mongod "$@" ;; esac
+exec "$@"
+"""
+_MONGO_SCRIPTS = {
+    name: f'#!/bin/sh\nPYTHONPATH={_ROOT} PYTHONDONTWRITEBYTECODE=1 exec "{_PYTHON}" -m lab.standins.{name} "$@"\n'
+    for name in ("mongod", "mongosh")
+}
+
 # The project's own image, for sessions and for members' init containers: this interpreter, with the packages that this file lies beside.
 _PROJECT_SCRIPTS = dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{_PYTHON}" "$@"\n')
 _PROJECT_ENVIRONMENT = {
@@ -170,6 +181,13 @@ TABLE: tuple[Image, ...] = (
         environment=_ZOOKEEPER_ENVIRONMENT,
         workdir="/apache-zookeeper-bin",
         scripts={"docker-entrypoint.sh": _ZOOKEEPER_ENTRYPOINT, "zkServer.sh": _ZK_SERVER, "zkCli.sh": _ZK_CLI},
+    ),
+    Image(
+        "mongo:*",
+        needs="sh",
+        entrypoint=("docker-entrypoint.sh",),
+        cmd=("mongod",),
+        scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
     ),
     Image(
         "reconciler/runner:*",
