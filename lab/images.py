@@ -156,6 +156,17 @@ _KAFKA_STORAGE = f"""#!/bin/bash
 exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m kafka.tools.StorageTool "$@"
 """
 
+# MongoDB's server and shell are in no registry; what stands in for them says so in its first line.
+_MONGO_ENTRYPOINT = """#!/bin/sh
+set -e
+case "$1" in -*) set -- mongod "$@" ;; esac
+exec "$@"
+"""
+_MONGO_SCRIPTS = {
+    name: f'#!/bin/sh\nPYTHONPATH={_ROOT} PYTHONDONTWRITEBYTECODE=1 exec "{_PYTHON}" -m lab.standins.{name} "$@"\n'
+    for name in ("mongod", "mongosh")
+}
+
 # The project's own image, for sessions and for members' init containers: this interpreter, with the packages that this file lies beside.
 _PROJECT_SCRIPTS = dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{_PYTHON}" "$@"\n')
 _PROJECT_ENVIRONMENT = {
@@ -192,6 +203,13 @@ TABLE: tuple[Image, ...] = (
         cmd=("/etc/kafka/docker/run",),
         scripts={"kafka-server-start.sh": _KAFKA_SERVER_START, "kafka-storage.sh": _KAFKA_STORAGE},
         folder="/opt/kafka/bin",
+    ),
+    Image(
+        "mongo:*",
+        needs="sh",
+        entrypoint=("docker-entrypoint.sh",),
+        cmd=("mongod",),
+        scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
     ),
     Image(
         "reconciler/runner:*",

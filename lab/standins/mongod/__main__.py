@@ -1,0 +1,60 @@
+"""A stand-in for `mongod`: `mongod --config FILE [--bind_ip NAMES]`. Ends in order on SIGTERM, a primary after it has handed over."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import signal
+import sys
+from contextlib import suppress
+
+from lab.standins.mongod import replication, scram, sessions, settings, writes
+from lab.standins.mongod.disk import Journal, Taken
+from lab.standins.mongod.log import Log
+from lab.standins.mongod.member import Member
+from lab.standins.mongod.rounds import Rounds
+from lab.standins.mongod.server import Commands, Server, serve
+
+COMMANDS = Commands({**sessions.HANDLERS, **writes.HANDLERS, **replication.HANDLERS}, sessions.FREE)
+_UNUSABLE = 48  # the exit code of a server that cannot have its address
+
+
+async def run(wanted: settings.Settings, journal: Journal) -> None:
+    """Serve until the process is asked to end."""
+    member = Member(wanted.set_name, Log(journal))
+    rounds = Rounds(member, wanted.secret)
+    own = scram.stored(wanted.secret) if wanted.secret else None
+    server = Server(member, rounds, wanted.secret, own)
+    listening = await asyncio.start_server(functools.partial(serve, server, COMMANDS), list(wanted.bind), wanted.port)
+    print(f"stand-in for mongod: {wanted.set_name} waits for connections on {wanted.bind}, port {wanted.port}", flush=True)  # noqa: T201
+    running, ended = asyncio.create_task(rounds.run()), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    over = asyncio.create_task(ended.wait())
+    await asyncio.wait([running, over], return_when=asyncio.FIRST_COMPLETED)
+    if running.done():
+        running.result()  # raises what went wrong
+    await rounds.hand_over()
+    listening.close()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+
+
+def main() -> int:
+    try:
+        wanted = settings.read(sys.argv[1:])
+        journal = Journal(wanted.folder)
+    except (settings.SettingsError, Taken) as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    try:
+        asyncio.run(run(wanted, journal))
+    except OSError as error:
+        print(f"Failed to set up listener: {error}", file=sys.stderr)  # noqa: T201
+        return _UNUSABLE
+    return 0
+
+
+if __name__ == "__main__":
+    with suppress(KeyboardInterrupt):
+        sys.exit(main())

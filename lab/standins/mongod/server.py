@@ -1,0 +1,99 @@
+"""Connections: reads commands, sees who asks, and answers."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TypeAlias
+
+from lab.standins.mongod import scram, wire
+from lab.standins.mongod.log import Log
+from lab.standins.mongod.member import Member
+from lab.standins.mongod.refusal import Refusal
+from lab.standins.mongod.rounds import Rounds
+from lab.standins.mongod.scram import Conversation, Stored
+from lab.standins.mongod.wire import Document
+
+USERS = "admin.system.users"
+_numbers = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A member, what it does by itself, and the *secret* that opens it; "": everybody may do everything."""
+
+    member: Member
+    rounds: Rounds
+    secret: str
+    own: Stored | None  # what is kept of the keyfile
+
+    @property
+    def log(self) -> Log:
+        return self.member.log
+
+    def known(self, database: str, name: str) -> Stored | None:
+        """What is kept of a user's password."""
+        if (database, name) == ("local", scram.SYSTEM):
+            return self.own
+        user = self.log.documents.get(USERS, f"{database}.{name}")
+        return user["credentials"][scram.MECHANISM] if user else None
+
+
+@dataclass(slots=True)
+class Connection:
+    """Who is at the other end, and how far it is with its log-in."""
+
+    server: Server
+    number: int = field(default_factory=lambda: next(_numbers))
+    user: str = ""  # "<database>.<name>"
+    conversation: Conversation | None = None
+    beginning: str = ""  # who says to be at the other end
+    skips_empty: bool = False
+
+
+Handler: TypeAlias = Callable[[Connection, Document], Awaitable[Document]]
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Handlers by the names of their commands. The *free* ones are for everybody."""
+
+    handlers: Mapping[str, Handler]
+    free: frozenset[str]
+
+    async def answer(self, connection: Connection, body: Document) -> Document:
+        """What is said to *body*, a refusal included."""
+        name = next(iter(body), "")
+        try:
+            return {"ok": 1.0, **await self._allowed(connection, name)(connection, body)}
+        except Refusal as refusal:
+            return refusal.document()
+
+    def _allowed(self, connection: Connection, name: str) -> Handler:
+        handler = self.handlers.get(name)
+        if handler is None:
+            raise Refusal(59, f"no such command: '{name}' (this stand-in has {', '.join(sorted(self.handlers))})")
+        if connection.server.secret and not connection.user and name not in self.free:
+            raise Refusal(13, f"Command {name} requires authentication")
+        return handler
+
+
+async def serve(server: Server, commands: Commands, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """One connection, until the other side has enough of it, or this one ends."""
+    connection = Connection(server)
+    with suppress(wire.ProtocolError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+        while True:
+            message = await wire.read(reader)
+            body = await commands.answer(connection, message.body)
+            if message.is_answered:
+                writer.write(wire.answer(message, body))
+                await writer.drain()
+    writer.close()
+
+
+def now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,85 @@
+"""mongod.conf and the command line, as far as this stand-in keeps to them. What it does not know is an error."""
+
+from __future__ import annotations
+
+import argparse
+import stat
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+
+_BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_WHITESPACE = b"\x09\x0a\x0b\x0c\x0d\x20"
+_KNOWN = {
+    "net.port",
+    "net.bindIp",
+    "net.bindIpAll",
+    "replication.replSetName",
+    "security.authorization",
+    "security.keyFile",
+    "setParameter.enableLocalhostAuthBypass",
+    "storage.dbPath",
+    "storage.wiredTiger.engineConfig.cacheSizeGB",  # of no effect: everything is in memory
+}
+
+
+class SettingsError(Exception):
+    """The server cannot start with these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    port: int
+    bind: tuple[str, ...]
+    set_name: str
+    folder: Path
+    secret: str  # the keyfile's content, "" without one
+
+
+def read(arguments: Sequence[str]) -> Settings:
+    """What the command line says, which goes before what its file says.
+
+    Raises:
+        SettingsError: something in it is not known, or cannot be.
+    """
+    parser = argparse.ArgumentParser(prog="mongod", description="A stand-in for MongoDB's server.")
+    parser.add_argument("--config", "-f", type=Path)
+    parser.add_argument("--bind_ip", default="")
+    given = parser.parse_args(arguments)
+    said = dict(_flat("", YAML(typ="safe").load(given.config) or {})) if given.config else {}
+    if unknown := sorted(set(said) - _KNOWN):
+        raise SettingsError(f"Unrecognized option: {unknown[0]} (this stand-in has {', '.join(sorted(_KNOWN))})")
+    if said.get("security.authorization") == "enabled" and "security.keyFile" not in said:
+        raise SettingsError("security.keyFile is required when authorization is enabled with replica sets")
+    if "replication.replSetName" not in said:
+        raise SettingsError("this stand-in is a member of a replica set: name it, replication.replSetName")
+    bind = given.bind_ip or ("0.0.0.0" if said.get("net.bindIpAll") else said.get("net.bindIp", "localhost"))
+    folder = Path(said.get("storage.dbPath", "/data/db"))
+    if not folder.is_dir():
+        raise SettingsError(f"NonExistentPath: Data directory {folder} not found")
+    secret = key(Path(said["security.keyFile"])) if "security.keyFile" in said else ""
+    return Settings(int(said.get("net.port", 27017)), tuple(bind.split(",")), said["replication.replSetName"], folder, secret)
+
+
+def key(path: Path) -> str:
+    """The content of a keyfile without its white space, under the real server's conditions."""
+    try:
+        mode, content = path.stat().st_mode, path.read_bytes().translate(None, _WHITESPACE)
+    except OSError as error:
+        raise SettingsError(f"error opening file: {path}: {error.strerror}") from None
+    if stat.S_IMODE(mode) & 0o077:
+        raise SettingsError(f"permissions on {path} are too open")
+    if not 6 <= len(content) <= 1024 or not set(content) <= _BASE64:
+        raise SettingsError(f"security key in {path} must be 6 to 1024 characters of base64")
+    return content.decode()
+
+
+def _flat(prefix: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            yield from _flat(f"{prefix}{name}.", value)
+        else:
+            yield f"{prefix}{name}", value

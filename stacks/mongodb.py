@@ -1,0 +1,300 @@
+"""MongoDB: a replica set of an odd number of voters, in which nobody gets in without a password, from the first start on.
+
+    apiVersion: reconciler/v1
+    kind: Service
+    metadata: {name: documents}
+    spec:
+      type: mongodb
+      version: "8.0"
+      replicas: 3
+      resources: {limits: {memory: 4Gi}}
+      volumes: {data: {size: 100Gi}, journal: {size: 10Gi}}
+      options: {cacheSize: 1Gi}
+
+The set is named after the service, and its members know each other by their names. It is founded, grows and shrinks by one member at a
+time, and is ready once each member refuses strangers and takes the password of the user `admin`. That password is made once and lies in
+the Secret `<service>-auth`, key `password`; `options.password` names another Secret instead. The keyfile by which members know each other
+lies in the Secret `<service>-keyfile`. The optional volume `journal` takes WiredTiger's journal. Of more than seven members seven vote.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.kinds import Check, ServiceType
+from reconciler.model.document import Part, Positive, SecretRef
+from reconciler.model.environment import Environment
+from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.quantity import GIB, Quantity
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.resources import cloud, member, workload
+from stacks import _mongosh as mongosh
+
+PORT = 27017
+MEMBERS, VOTERS = 50, 7  # https://www.mongodb.com/docs/manual/reference/limits/#replica-sets
+_PATHS = {"data": "/data/db", "journal": "/data/db/journal"}
+_KEYFILE = f"{workload.OWN_PATH}/keyfile"
+_KEY_LENGTH, _LENGTH = 756, 32  # characters of a key, which is base64, and of a password
+_SMALLEST_CACHE = 256 * 2**20
+_STOPS_WITHIN = 60  # seconds: a primary hands over, and what is in memory is written
+_PATIENCE = 300  # seconds for asking fifty members, some of whom are slow
+
+
+class Options(Part):
+    """What mongod.conf says beside names and places."""
+
+    cache_size: Quantity | None = None  # WiredTiger's; by default half of what the memory's limit has beyond 1Gi, and 256Mi at least
+    password: SecretRef | None = None  # of the user admin, in the service's namespace; without it one is made
+    shards: Positive = 1
+
+
+def _options(service: Service) -> Options:
+    return Options.model_validate(service.options)
+
+
+def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
+    config = _yaml(_config(service))
+    return workload.resources(
+        service,
+        environment,
+        workload.Program(
+            container=_container(service),
+            mounts={name: path for name, path in _PATHS.items() if name in service.volumes},
+            files={"mongod.conf": config},
+            signature=config,
+            ports={"mongodb": PORT},
+            secrets=_mounted(service),
+            preparing=(_own_keyfile(service),),
+            grace=_STOPS_WITHIN,
+        ),
+    )
+
+
+def _container(service: Service) -> dict[str, Any]:
+    own = ["--bind_ip", "$(FQDN)"] if member.has_interface(service) else []
+    return {
+        "name": "mongodb",
+        "image": _image(service),
+        "args": ["mongod", "--config", f"{workload.CONFIG_PATH}/mongod.conf", *own],
+        "readinessProbe": workload.readiness(_probe()),
+    }
+
+
+def _image(service: Service) -> str:
+    return f"mongo:{service.version}"
+
+
+def _config(service: Service) -> dict[str, Any]:
+    """mongod.conf; the same for all members, however many there are."""
+    cache = _cache(service)
+    return {
+        "net": {"port": PORT, **({} if member.has_interface(service) else {"bindIpAll": True})},
+        "replication": {"replSetName": service.name},
+        "security": {"authorization": "enabled", "keyFile": _KEYFILE},
+        "setParameter": {"enableLocalhostAuthBypass": False},  # the first user is made by who has the keyfile
+        "storage": {
+            "dbPath": _PATHS["data"],
+            **({"wiredTiger": {"engineConfig": {"cacheSizeGB": round(cache / GIB, 3)}}} if cache else {}),
+        },
+    }
+
+
+def _cache(service: Service) -> int:
+    """WiredTiger's cache in bytes; 0 where nothing says how much memory there is, which mongod then finds out by itself."""
+    chosen, limit = _options(service).cache_size, service.resources.limits.get("memory")
+    if chosen:
+        return chosen.bytes
+    # what mongod would take of a machine of that size: https://www.mongodb.com/docs/manual/core/wiredtiger/#memory-use
+    return max((limit.bytes - GIB) // 2, _SMALLEST_CACHE) if limit else 0
+
+
+def _yaml(settings: Mapping[str, Any], indent: str = "") -> str:
+    """*settings* as YAML; a scalar as JSON, which YAML reads as it is."""
+    lines = []
+    for name, value in settings.items():
+        lines.append(
+            f"{indent}{name}:\n{_yaml(value, indent + '  ')}" if isinstance(value, Mapping) else f"{indent}{name}: {json.dumps(value)}\n"
+        )
+    return "".join(lines)
+
+
+def _probe() -> str:
+    """Whether a member is primary or secondary, which it says to everybody who greets it; a shell of its own would take a second to start.
+
+    https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/#op_msg; in BSON, true is a byte 1 after the name and its 0.
+    """
+    body = b"\x10hello\0" + struct.pack("<i", 1) + b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
+    document = struct.pack("<i", len(body) + 5) + body + b"\0"
+    greeting = struct.pack("<iiiiIB", 21 + len(document), 1, 0, 2013, 0, 0) + document
+    octets = "".join(f"\\x{byte:02x}" for byte in greeting)
+    return f"""\
+exec 3<>"/dev/tcp/$FQDN/{PORT}" || exit 1
+printf '{octets}' >&3
+length=$(timeout 3 head -c 4 <&3 | od -An -tu4)
+[[ $length ]] || {{ echo "no answer" >&2; exit 1; }}
+timeout 3 head -c $((length - 4)) <&3 | tr '\\000\\001' '.+' | grep -aq -e 'isWritablePrimary\\.+' -e 'secondary\\.+' ||
+  {{ echo "neither primary nor secondary" >&2; exit 1; }}
+"""
+
+
+# --- secrets
+
+
+def _mounted(service: Service) -> dict[str, SecretRef]:
+    password = _options(service).password or SecretRef(name=_auth_name(service), key="password")
+    return {"keyfile": SecretRef(name=_keyfile_name(service), key="keyfile"), "password": password}
+
+
+def _auth_name(service: Service) -> str:
+    return f"{service.name}-auth"
+
+
+def _keyfile_name(service: Service) -> str:
+    return f"{service.name}-keyfile"
+
+
+def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
+    """The keyfile, and the password of the user admin unless somebody else's is named."""
+    keyfile = Generated(_keyfile_name(service), {"keyfile": _KEY_LENGTH})
+    return (keyfile,) if _options(service).password else (keyfile, Generated(_auth_name(service), {"password": _LENGTH}))
+
+
+def _own_keyfile(service: Service) -> dict[str, Any]:
+    """A server takes a keyfile only if it is its own, and nobody else may read it."""
+    script = f"""\
+umask 077
+cat {workload.SECRETS_PATH}/keyfile > {_KEYFILE}
+if [ "$(id -u)" = 0 ] && id mongodb > /dev/null 2>&1; then chown mongodb {_KEYFILE}; fi  # as whom the image's entrypoint starts the server
+"""
+    return workload.own_files("keyfile", _image(service), script)
+
+
+# --- how it becomes a set
+
+
+def initialise(service: Service, environment: Environment) -> Initialisation:
+    """Founded by one member, then changed by one member at a time; users are made once there is a primary."""
+    wanted = _Wanted(service.name, tuple((one.name, _host(environment, one.name)) for one in member.members(service, environment)))
+    look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH), _PATIENCE)
+    return Initialisation(look, lambda said: _next(wanted, said))
+
+
+def _host(environment: Environment, name: str) -> str:
+    return f"{cloud.fqdn(environment, name)}:{PORT}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """The set as the spec has it: its members in their order, each with its host."""
+
+    name: str
+    members: tuple[tuple[str, str], ...]
+
+    @property
+    def hosts(self) -> list[str]:
+        return [host for _, host in self.members]
+
+    def founded(self) -> Script:
+        config = {"_id": self.name, "members": [{"_id": n, "host": host, **_voting(int(n < VOTERS))} for n, host in enumerate(self.hosts)]}
+        return Script("initiate the set", mongosh.initiate(self.hosts, workload.SECRETS_PATH, config))
+
+    def changed(self, does: str, host: str, member: Mapping[str, Any] | None) -> Script:
+        id = self.hosts.index(host) if host in self.hosts else 0
+        return Script(does, mongosh.configure(self.hosts, workload.SECRETS_PATH, host, id, member))
+
+
+def _voting(votes: int) -> dict[str, int]:
+    """What the set's configuration says of a member that has *votes*: who has none cannot be primary."""
+    return {"votes": votes, "priority": votes}
+
+
+def _next(wanted: _Wanted, said: Said) -> Next:
+    """What is to be done of what `mongosh.look` has found out: of each member its state, and who gets in of strangers and of the admin."""
+    found = [(name, *one.split()) for (name, _), one in zip(wanted.members, said["members"], strict=True)]
+    states = {name: state for name, state, *_ in found}
+    for name, state, *stranger in found:
+        if lacking := {"silent": "answers", "foreign": "takes the keyfile"}.get(state):
+            return f"{name} {lacking}"
+        if stranger[0] == "in":
+            return f"{name} refuses strangers"
+    if set(states.values()) == {"new"}:
+        return wanted.founded()
+    if "PRIMARY" not in states.values():
+        return "the set has a primary"
+    if not said["user"]:
+        return Script(f"make the user {mongosh.ADMIN}", mongosh.user(wanted.hosts, workload.SECRETS_PATH))
+    return _membership(wanted, said, states) or _access(found)
+
+
+def _membership(wanted: _Wanted, said: Said, states: Mapping[str, str]) -> Next:
+    """The next change of the set, each of one member: who is no longer declared goes, a new one gets its vote once it has the data."""
+    for host in said["others"]:
+        return wanted.changed(f"take {host} out of the set", host, None)
+    votes = {wanted.members[index]: bool(vote) for index, vote in said["set"]}
+    for name, host in wanted.members[VOTERS:]:
+        if votes.get((name, host)):
+            return wanted.changed(f"take {name}'s vote", host, _voting(0))
+    for name, host in wanted.members:
+        if (name, host) not in votes:
+            return wanted.changed(f"add {name} to the set", host, _voting(0))
+    for name, host in wanted.members[:VOTERS]:
+        if not votes[name, host]:
+            if states[name] != "SECONDARY":
+                return f"{name} has copied the set's data ({states[name]})"
+            return wanted.changed(f"give {name} its vote", host, _voting(1))
+    return None
+
+
+def _access(found: list[tuple[str, ...]]) -> Next:
+    for name, state, stranger, admin in found:
+        if state not in ("PRIMARY", "SECONDARY"):
+            return f"{name} is primary or secondary ({state})"
+        if stranger != "out":
+            return f"{name} refuses strangers"
+        if admin != "in":
+            return f"{name} takes the password of the user {mongosh.ADMIN}"
+    return None
+
+
+def check(service: Service, environment: Environment) -> Iterator[Check]:
+    yield from member.checks(service, environment)
+    if _options(service).shards > 1:
+        yield "options.shards", "sharded clusters are not there yet", "leave it out: a replica set is one shard"
+    if service.replicas % 2 == 0:
+        fewer, more = service.replicas - 1, service.replicas + 1
+        yield "replicas", f"{service.replicas} members survive the loss of no more than {fewer} would", f"choose {fewer} or {more}"
+    if service.replicas > MEMBERS:
+        yield "replicas", f"a replica set has {MEMBERS} members at most", f"choose {MEMBERS - 1} or fewer"
+    if "data" not in service.volumes:
+        yield "volumes", "MongoDB needs the volume data", "add volumes: {data: {size: 100Gi}}"
+    for name in service.volumes:
+        if name not in _PATHS:
+            yield f"volumes.{name}", "MongoDB has the volumes data and journal", "remove it, or give it one of these names"
+    yield from _check_cache(service)
+
+
+def _check_cache(service: Service) -> Iterator[Check]:
+    chosen, limit, cache = _options(service).cache_size, service.resources.limits.get("memory"), _cache(service)
+    if chosen and cache < _SMALLEST_CACHE:
+        yield "options.cacheSize", f"{chosen} is less than 256Mi, which WiredTiger needs", "write a quantity such as 1Gi"
+    if limit and cache >= limit.bytes:
+        what = chosen or "its smallest cache, 256Mi,"
+        yield "options.cacheSize", f"{what} leaves nothing of the limit of {limit} for MongoDB itself", "raise limits.memory"
+
+
+SERVICE = ServiceType(
+    name="mongodb",
+    level="rendered",
+    versions=("8.0", "7.0"),
+    resources=resources,
+    members=member.members,
+    options=Options,
+    check=check,
+    secrets=secrets,
+    initialise=initialise,
+)

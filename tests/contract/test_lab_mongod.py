@@ -1,0 +1,229 @@
+"""The stand-ins for MongoDB's server and shell, asked by the unchanged driver and by the very scripts of `stacks`."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import bson
+import pymongo
+import pytest
+from pymongo import errors
+
+from lab.standins.mongod import matching, settings
+from lab.standins.mongod.disk import Journal, Taken
+from lab.standins.mongod.refusal import Refusal
+from stacks import _mongosh as mongosh
+
+ROOT = Path(__file__).parents[2]
+KEY, PASSWORD = "k3y" * 252, "p@ss word/:%\"'"
+HASTY = {"electionTimeoutMillis": 2000, "heartbeatIntervalMillis": 500}
+pytestmark = pytest.mark.timeout(240)
+
+
+@dataclass
+class Party:
+    """Members on this machine's loopback, each a process of its own."""
+
+    folder: Path
+    ports: list[int]
+    processes: dict[int, subprocess.Popen[bytes]] = field(default_factory=dict)
+
+    @property
+    def hosts(self) -> list[str]:
+        return [f"127.0.0.1:{port}" for port in self.ports]
+
+    def start(self, port: int) -> None:
+        (self.folder / str(port)).mkdir(exist_ok=True)
+        config = self.folder / f"{port}.conf"
+        config.write_text(
+            f"net: {{port: {port}, bindIp: 127.0.0.1}}\nreplication: {{replSetName: docs}}\n"
+            f"security: {{keyFile: {self.folder}/key, authorization: enabled}}\nstorage: {{dbPath: {self.folder}/{port}}}\n"
+        )
+        log = (self.folder / f"{port}.log").open("a")
+        command = [sys.executable, "-m", "lab.standins.mongod", "--config", str(config)]
+        self.processes[port] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        log.close()
+        until(lambda: answers(port))
+
+    def kill(self, port: int) -> None:
+        self.processes[port].kill()
+        self.processes[port].wait()
+
+    def run(self, script: str) -> str:
+        """What *script* says, run as its Job would be."""
+        environment = {"PATH": f"{self.folder}/bin:/usr/bin:/bin", "HOME": str(self.folder)}
+        command = ["bash", "-c", f'say() {{ printf %s "$1"; }}\n{script}']
+        ended = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
+        assert ended.returncode == 0, ended.stderr
+        assert KEY not in ended.stdout + ended.stderr
+        assert PASSWORD not in ended.stdout + ended.stderr
+        return ended.stdout
+
+    def client(self, *ports: int, **more: Any) -> pymongo.MongoClient[dict[str, Any]]:
+        """As a member is known to the others; to one of them where one is named."""
+        place: dict[str, Any] = {"directConnection": True} if len(ports) == 1 else {"replicaSet": "docs"}
+        login = {"username": "__system", "password": KEY, "authSource": "local"}
+        return pymongo.MongoClient([f"127.0.0.1:{port}" for port in ports], **{**place, **login, **more}, timeoutMS=60_000)
+
+    def states(self, port: int) -> dict[str, str]:
+        with self.client(port) as client:
+            return {one["name"]: one["stateStr"] for one in client.admin.command("replSetGetStatus")["members"]}
+
+
+def answers(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port)).close()
+    except OSError:
+        return False
+    return True
+
+
+def until(holds: Callable[[], bool], within: float = 60) -> None:
+    end = time.monotonic() + within
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    made = Party(tmp_path, [one.getsockname()[1] for one in listening])
+    for one in listening:
+        one.close()
+    for name, content in {"key": KEY, "keyfile": KEY + "\n", "password": PASSWORD + "\n"}.items():
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(0o400)
+    (tmp_path / "bin").mkdir()
+    shell = tmp_path / "bin" / "mongosh"
+    shell.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m lab.standins.mongosh "$@"\n')
+    shell.chmod(0o755)
+    yield made
+    for process in made.processes.values():
+        process.kill()
+        process.wait()
+
+
+def test_every_step_of_a_set_may_be_taken_twice(party: Party) -> None:
+    """The very scripts of the Jobs: found a set of one, make its user, take two more in, and one out."""
+    for port in party.ports:
+        party.start(port)
+    secrets, (first, second, third), alone = str(party.folder), party.hosts, party.hosts[:1]
+
+    def look(hosts: list[str]) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(party.run(mongosh.look(hosts, secrets)))
+        return found
+
+    assert look(party.hosts) == {"members": ["new out out"] * 3, "set": [], "others": [], "user": False}
+    config = {"_id": "docs", "members": [{"_id": 0, "host": first, "votes": 1, "priority": 1}]}
+    for script in (mongosh.initiate(alone, secrets, config), mongosh.user(alone, secrets)):
+        party.run(script)
+        until(lambda: party.states(party.ports[0]) == {first: "PRIMARY"})
+        party.run(script)
+    for number, host in enumerate((second, third), 1):
+        for member in ({"votes": 0, "priority": 0}, {"votes": 1, "priority": 1}):
+            script = mongosh.configure(party.hosts, secrets, host, number, member)
+            party.run(script)
+            party.run(script)
+            until(lambda host=host: party.states(party.ports[0])[host] == "SECONDARY")  # type: ignore[misc]
+    members = ["PRIMARY out in", "SECONDARY out in", "SECONDARY out in"]
+    assert look(party.hosts) == {"members": members, "set": [[0, 1], [1, 1], [2, 1]], "others": [], "user": True}
+    assert look([first, second])["others"] == [third]
+    for _ in range(2):
+        party.run(mongosh.configure([first, second], secrets, third, 0, None))
+    assert look([first, second]) == {"members": members[:2], "set": [[0, 1], [1, 1]], "others": [], "user": True}
+
+
+def test_what_a_majority_has_outlives_a_killed_primary_and_what_it_has_not_goes(party: Party) -> None:
+    for port in party.ports:
+        party.start(port)
+    members = [{"_id": number, "host": host} for number, host in enumerate(party.hosts)]
+    config = {"_id": "docs", "members": members, "settings": HASTY}
+    with party.client(party.ports[0]) as founder:
+        founder.admin.command({"replSetInitiate": config})
+        with pytest.raises(errors.OperationFailure, match="already initialized"):
+            founder.admin.command({"replSetInitiate": config})
+    with party.client(*party.ports) as client:
+        client.judged.numbers.insert_one({"_id": "kept"})
+        primary = client.primary
+    assert primary
+    others = [port for port in party.ports if port != primary[1]]
+    for port in others:
+        party.kill(port)
+    with party.client(primary[1], w=1) as client:
+        client.judged.numbers.insert_one({"_id": "lost"})
+    party.kill(primary[1])
+    for port in others:
+        party.start(port)
+    with party.client(*party.ports) as client:
+        client.judged.numbers.insert_one({"_id": "later"})
+        party.start(primary[1])
+        until(lambda: party.states(primary[1])[f"127.0.0.1:{primary[1]}"] == "SECONDARY")
+    with party.client(primary[1], readPreference="secondary") as client:
+        until(lambda: [one["_id"] for one in client.judged.numbers.find()] == ["kept", "later"])
+
+
+def test_a_primary_without_a_majority_steps_down(party: Party) -> None:
+    for port in party.ports:
+        party.start(port)
+    members = [{"_id": number, "host": host} for number, host in enumerate(party.hosts)]
+    with party.client(party.ports[0]) as founder:
+        founder.admin.command({"replSetInitiate": {"_id": "docs", "members": members, "settings": HASTY}})
+    with party.client(*party.ports) as client:
+        client.judged.numbers.insert_one({"_id": 1})
+        primary = client.primary
+    assert primary
+    for port in set(party.ports) - {primary[1]}:
+        party.kill(port)
+    until(lambda: party.states(primary[1])[f"127.0.0.1:{primary[1]}"] == "SECONDARY")
+    with party.client(primary[1]) as client, pytest.raises(errors.NotPrimaryError):
+        client.judged.numbers.insert_one({"_id": 2})
+
+
+def test_a_record_that_was_torn_is_cut_off_and_a_folder_has_one_server(tmp_path: Path) -> None:
+    journal = Journal(tmp_path)
+    journal.keep({"config": 1}, {"config": 2})
+    with pytest.raises(Taken, match="another mongod uses"):
+        Journal(tmp_path)
+    journal.close()
+    with (tmp_path / "oplog.bson").open("ab") as file:
+        file.write(bson.encode({"config": 3})[:-2])
+    again = Journal(tmp_path)
+    assert list(again.records()) == [{"config": 1}, {"config": 2}]
+    again.keep({"config": 4})
+    assert list(again.records()) == [{"config": 1}, {"config": 2}, {"config": 4}]
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("net: {tls: {mode: requireTLS}}", "Unrecognized option: net.tls.mode"),
+        ("replication: {replSetName: docs}\nsecurity: {authorization: enabled}", "security.keyFile is required"),
+        ("security: {keyFile: FOLDER/open}\nreplication: {replSetName: docs}\nstorage: {dbPath: FOLDER}", "are too open"),
+        ("security: {keyFile: FOLDER/short}\nreplication: {replSetName: docs}\nstorage: {dbPath: FOLDER}", "6 to 1024 characters"),
+    ],
+)
+def test_settings_that_a_server_cannot_have_are_refused(tmp_path: Path, text: str, words: str) -> None:
+    for name, content, mode in (("open", "k" * 100, 0o440), ("short", "key", 0o400)):
+        (tmp_path / name).write_text(content)
+        (tmp_path / name).chmod(mode)
+    (tmp_path / "mongod.conf").write_text(text.replace("FOLDER", str(tmp_path)))
+    with pytest.raises(settings.SettingsError, match=words):
+        settings.read(["--config", str(tmp_path / "mongod.conf")])
+
+
+def test_what_the_stand_in_does_not_know_is_refused_never_ignored() -> None:
+    for ask in (lambda: matching.matches({}, {"a": {"$regex": "x"}}), lambda: matching.updated({}, {"$push": {"a": 1}})):
+        with pytest.raises(Refusal, match="this stand-in has"):
+            ask()
+    assert matching.updated({"_id": 1, "a": 1}, {"$inc": {"a": 2}, "$set": {"b": 0}, "$unset": {"c": ""}}) == {"_id": 1, "a": 3, "b": 0}
+    assert matching.matches({"a": {"b": 2}}, {"a.b": {"$gt": 1, "$lt": 3}, "c": None})

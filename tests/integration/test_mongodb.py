@@ -1,0 +1,172 @@
+"""A MongoDB service in the lab: founded, closed to strangers, grown, and written to all the time while its primary is lost.
+
+Its server and its shell are the lab's stand-ins (lab/README.md says what they are not); the client is the unchanged driver.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from lightkube.resources.batch_v1 import Job
+from lightkube.resources.core_v1 import Namespace, Pod, Secret
+
+from lab import namespace
+from lab.layout import Layout
+from providers.bindings import Bindings
+from providers.kubernetes import Kubernetes
+from reconciler.members.controller import Standing
+from reconciler.members.initial.controller import Initialiser
+from reconciler.members.member import declared
+from reconciler.model.desired import Desired
+from reconciler.model.environment import Environment
+from reconciler.model.origin import Revision
+from reconciler.model.outcome import Done
+from reconciler.model.service import Service
+from tests.integration.by_hand import TYPES, Hand
+from tests.integration.test_members import Party, Wall
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
+
+ZONE = "papers.internal"
+WITHIN = 240.0
+ROOT = Path(__file__).parents[2]
+THREE = Service(
+    name="docs",
+    type="mongodb",
+    version="8.0",
+    namespace="papers",
+    replicas=3,
+    volumes={"data": {"size": "1Gi"}, "journal": {"size": "1Gi"}},
+    options={"cacheSize": "256Mi"},
+)
+FIVE = THREE.model_copy(update={"replicas": 5})
+
+
+class Papers:
+    """One environment, and a reconciler that forgets everything between two ticks, as one that is killed after each of them would."""
+
+    def __init__(self, lab: Layout) -> None:
+        aws = {"vpc": lab.aws.vpc, "subnets": lab.aws.subnets, "security_groups": lab.aws.security_groups}
+        environment = Environment(
+            name="papers", zones=tuple(lab.zones), aws=aws, dns={"zone": ZONE}, sessions={"image": "reconciler/runner:1"}
+        )
+        self.hand = Hand(lab, environment)
+        self.party = Party(self.hand)
+        self.secrets = Bindings(Kubernetes(lab.kubernetes.kubeconfigs["judge"]))
+
+    def close(self) -> None:
+        self.party.close()
+        self.secrets.cluster.close()  # type: ignore[attr-defined]
+        self.hand.cluster.delete(Namespace, "papers")
+        self.hand.close()
+
+    def apply(self, service: Service) -> None:
+        self.hand.apply([service])
+
+    def settle(self, service: Service, also: Callable[[Standing], bool] = lambda _: True) -> None:
+        """Tick until every member works and the service is initialised."""
+        desired = self.desired(service)
+        members, end = declared(desired.services, desired.environment, TYPES), time.monotonic() + WITHIN
+        while True:
+            initialiser = Initialiser(self.party.cluster, self.secrets, Wall(), TYPES)
+            assert initialiser.bind(desired) == {}
+            standing = self.party.controller.tick(members)
+            told = initialiser.tick(desired, members, standing.live)["docs"]
+            if (standing.services["docs"], told) == (Done(), Done()) and also(standing):
+                return
+            assert time.monotonic() < end, (standing.members, told)
+            time.sleep(0.3)
+
+    def desired(self, service: Service) -> Desired:
+        resources = {one.id: one for one in TYPES["mongodb"].resources(service, self.hand.environment)}
+        return Desired(self.hand.environment, Revision("1", "", "papers"), (service,), resources)
+
+    def jobs(self) -> list[str]:
+        """What was done, in the order of the turns."""
+        found = list(self.hand.cluster.list(Job, namespace="papers"))
+        found.sort(key=lambda one: int(_metadata(one).labels["reconciler/turn"]))
+        return [_metadata(one).annotations["reconciler/does"] for one in found]
+
+    def client(self, replicas: int, **question: Any) -> subprocess.Popen[str]:
+        """A driver inside the lab, where it finds members by their names only."""
+        secret = self.hand.cluster.get(Secret, "docs-auth", namespace="papers")
+        password = base64.b64decode((secret.data or {})["password"]).decode()
+        asked = {"set": "docs", "hosts": [f"docs-{n}.{ZONE}:27017" for n in range(replicas)], "password": password, **question}
+        command = namespace.entering(self.hand.lab.pid, [sys.executable, str(ROOT / "tests/integration/mongo_client.py")], directory="/")
+        client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert client.stdin
+        client.stdin.write(json.dumps(asked))
+        client.stdin.close()
+        client.stdin = None
+        return client
+
+    def ask(self, replicas: int, **question: Any) -> dict[str, Any]:
+        return answer(self.client(replicas, **question))
+
+    def uid(self, name: str) -> str:
+        pod = self.hand.cluster.get(Pod, name, namespace="papers")
+        return str(pod.metadata and pod.metadata.uid)
+
+
+def _metadata(one: Job) -> Any:
+    return one.metadata
+
+
+def answer(client: subprocess.Popen[str]) -> dict[str, Any]:
+    said, _ = client.communicate(timeout=180)
+    assert client.returncode == 0
+    found: dict[str, Any] = json.loads(said)
+    return found
+
+
+@pytest.fixture(scope="module")
+def papers(lab: Layout) -> Iterator[Papers]:
+    made = Papers(lab)
+    yield made
+    made.close()
+
+
+def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primary_is_lost_and_it_grows(papers: Papers) -> None:
+    """F10, F11, traps 14, 17, 18: founded by Jobs alone; ready only once every member refuses strangers and knows the admin."""
+    papers.apply(THREE)
+    papers.settle(THREE)
+    first = papers.ask(3, do="write", first=0, seconds=2)
+    assert first["acknowledged"]
+    assert not first["failed"]
+    said = papers.ask(3, do="read")
+    assert sorted(one["state"] for one in said["members"].values()) == ["PRIMARY", "SECONDARY", "SECONDARY"]
+    assert all(one["refuses"] for one in said["members"].values())
+
+    primary = next(host for host, one in said["members"].items() if one["state"] == "PRIMARY").partition(".")[0]
+    old = papers.uid(primary)
+    writing = papers.client(3, do="write", first=10_000, seconds=25)
+    time.sleep(3)
+    papers.hand.cluster.delete(Pod, primary, namespace="papers")
+    papers.settle(THREE, lambda standing: standing.live.running(primary)[0].uid != old)
+    second = answer(writing)
+    assert not second["failed"]
+    assert second["primary"][0] != f"{primary}.{ZONE}"
+    print(f"the longest time between two acknowledged writes: {second['longest']:.1f} s")  # noqa: T201 - measured
+
+    papers.apply(FIVE)
+    papers.settle(FIVE)
+    third = papers.ask(5, do="write", first=20_000, seconds=2)
+    said = papers.ask(5, do="read")
+    assert said["votes"] == {f"docs-{n}.{ZONE}:27017": 1 for n in range(5)}
+    wanted = {*first["acknowledged"], *second["acknowledged"], *third["acknowledged"]}
+    for host, one in said["members"].items():
+        assert wanted <= set(one["numbers"]), host
+        assert one["refuses"]
+
+    done = papers.jobs()
+    papers.settle(FIVE)
+    assert papers.jobs() == done
+    assert done[-1] == "look"
