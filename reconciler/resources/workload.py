@@ -14,7 +14,7 @@ from reconciler.model.document import SecretRef
 from reconciler.model.environment import Environment
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import kubernetes, marks, member, shared, storage
+from reconciler.resources import account, kubernetes, marks, member, shared, storage
 from reconciler.resources.overlay import overlay
 
 SET = "reconciler/set"  # a label: which of a service's StatefulSets a Pod is of
@@ -45,6 +45,9 @@ class Program:
     preparing: tuple[Mapping[str, Any], ...] = ()  # init containers that run once the member is in its place
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)  # by the name of their file at SECRETS_PATH
     grace: int = 30
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the Pods, beside ours
+    security: Mapping[str, Any] = field(default_factory=dict)  # the Pods' securityContext: whom an image runs as that must not be root
+    rules: tuple[Mapping[str, Any], ...] = ()  # what the Pods may do at the API server; without any they have no token
 
 
 def resources(service: Service, environment: Environment, program: Program) -> tuple[Resource, ...]:
@@ -60,6 +63,7 @@ def _resources(service: Service, environment: Environment, program: Program) -> 
     places = tuple(member.places(service, environment, plan))
     yield from places
     before = [_headless(service, environment, program, namespace), *_config(service, environment, program, namespace)]
+    before += account.resources(service, environment, program.rules, namespace)
     if member.has_interface(service):
         before.append(member.facts(service, environment, plan, namespace))
     named = {place.id for place in places if place.owner == "engine"}  # a member with an interface binds to its name
@@ -101,7 +105,10 @@ def main_container(service: Service, environment: Environment, program: Program)
 def _pod_template(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
     notes = {CHECKSUM: checksum(program.signature), RESTARTED: service.restarted_at}
     rendered = {
-        "metadata": {"annotations": {name: text for name, text in notes.items() if text}},
+        "metadata": {
+            "annotations": {name: text for name, text in notes.items() if text},
+            **({"labels": dict(program.labels)} if program.labels else {}),
+        },
         "spec": _pod(service, environment, program),
     }
     template = overlay(rendered, service.pod_template)
@@ -129,7 +136,8 @@ def _pod(service: Service, environment: Environment, program: Program) -> dict[s
             for state in ("not-ready", "unreachable")
         ],
         "terminationGracePeriodSeconds": program.grace,
-        "automountServiceAccountToken": False,
+        **account.used(service, program.rules),
+        **({"securityContext": dict(program.security)} if program.security else {}),
         "enableServiceLinks": False,  # their REDIS_PORT=tcp://… is read by many an image as its own setting
     }
 
