@@ -192,7 +192,7 @@ def _static(service: Service) -> dict[str, Any]:
                 "host all all all scram-sha-256",
             ],
             "authentication": {name: {"username": user} for name, user in _USERS.items()},
-            **({"basebackup": journal} if journal else {}),
+            "basebackup": [{"checkpoint": "fast"}, *journal],  # one that joins does not wait for the next checkpoint
         },
     }
 
