@@ -1,7 +1,8 @@
 """Which local command stands for an image: the one table of it. Specs and stacks know nothing of the lab.
 
 A row gives what an image's own configuration gives (entrypoint, cmd, environment, working directory) and the scripts that the image
-has and the machine has not; they come first on PATH, or lie in *folder*. What a row *needs* is a program of this machine.
+has and the machine has not; they come first on PATH, or lie in *folder*. *files* it has in place of the machine's, such as who its users
+are. What a row *needs* is a program of this machine.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class Image:
     workdir: str = "/"
     scripts: Mapping[str, str] = field(default_factory=dict)
     folder: str = ""
+    files: Mapping[str, str] = field(default_factory=dict)
 
     def command(self, spec: Mapping[str, list[str]]) -> list[str]:
         """What a container runs: `command` stands in for the entrypoint, and then the image's cmd does not count; `args` for the cmd."""
@@ -178,6 +180,15 @@ _PROJECT_ENVIRONMENT = {
     "LANG": "C.UTF-8",
 }
 
+# Spilo: PostgreSQL as Debian packages it, and Patroni as the lab has it. Its postgres is user 101 of group 103, whoever that is here.
+_SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
+_POSTGRES = str(_SERVERS[-1] if _SERVERS else "/usr/lib/postgresql/bin/postgres")
+_SPILO_SCRIPTS = {**_PROJECT_SCRIPTS, "patroni": f'#!/bin/sh\nexec "{_PYTHON}" -m patroni "$@"\n'}
+_SPILO_FILES = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\npostgres:x:101:103::/home/postgres:/bin/bash\n",
+    "/etc/group": "root:x:0:\npostgres:x:103:\n",
+}
+
 
 TABLE: tuple[Image, ...] = (
     Image(
@@ -219,6 +230,15 @@ TABLE: tuple[Image, ...] = (
         workdir="/home/runner",
         scripts=_PROJECT_SCRIPTS,
     ),
+    Image(
+        "zalando/spilo-*:*",
+        needs=_POSTGRES,
+        cmd=("/bin/sh", "/launch.sh", "init"),
+        environment={"PATH": f"{SYSTEM_PATH}:{Path(_POSTGRES).parent}", "LC_ALL": "C.UTF-8", "PGHOME": "/home/postgres"},
+        workdir="/home/postgres",
+        scripts=_SPILO_SCRIPTS,
+        files=_SPILO_FILES,
+    ),
     Image("python:*", needs="sh", cmd=("python3",), environment={"LANG": "C.UTF-8"}, scripts=_PROJECT_SCRIPTS),
     Image("busybox:*", needs="sh", cmd=("sh",)),
     Image("alpine:*", needs="sh", cmd=("/bin/sh",)),
@@ -248,10 +268,14 @@ def known() -> str:
 
 
 def write_scripts(folder: Path) -> None:
-    """Write every row's scripts to *folder*/<row>/bin."""
+    """Write every row's scripts to *folder*/<row>/bin, and its files to *folder*/<row>/files."""
     for row in TABLE:
         place = folder / row.key / "bin"
         place.mkdir(parents=True, exist_ok=True)
         for name, text in row.scripts.items():
             (place / name).write_text(text)
             (place / name).chmod(0o755)
+        for name, text in row.files.items():
+            own = folder / row.key / "files" / name.lstrip("/")
+            own.parent.mkdir(parents=True, exist_ok=True)
+            own.write_text(text)

@@ -19,6 +19,9 @@ from reconciler.model.value import Fields, Ref, Value, spell
 
 SHARE_MEANS_SOMETHING = 30  # of fewer known things any one deletion would be a large share
 _UNDOING = frozenset({"delete", "forget"})
+_WITH_IT = frozenset(  # goes with the StatefulSet of its service
+    {"PersistentVolume", "PersistentVolumeClaim", "ConfigMap", "Service", "PodDisruptionBudget", "ServiceAccount", "Role", "RoleBinding"}
+)
 _LAST = {"StatefulSet": 0, "Service": 1, "PersistentVolumeClaim": 2, "PersistentVolume": 3}  # what is taken apart first
 
 
@@ -132,5 +135,4 @@ def guard(plan: Plan, limits: Guard, allowed: int | None = None) -> None:
 
 def _counted(deletes: list[Change]) -> int:
     """How many deletions a person would count: claims, their PVs and a service's own small objects go with its StatefulSet."""
-    with_it = {"PersistentVolume", "PersistentVolumeClaim", "ConfigMap", "Service", "PodDisruptionBudget"}
-    return sum(1 for change in deletes if change.id.kind != "kubernetes" or change.id.name.split("/")[0] not in with_it)
+    return sum(1 for change in deletes if change.id.kind != "kubernetes" or change.id.name.split("/")[0] not in _WITH_IT)

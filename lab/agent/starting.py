@@ -133,6 +133,8 @@ async def _variables(room: Room, spec: Json, image: images.Image) -> dict[str, s
 
 def _plan(room: Room, spec: Json, image: images.Image, variables: dict[str, str], number: int) -> Launch:
     own = Mount(str(_message_file(room, spec, number)), spec.get("terminationMessagePath", TERMINATION_LOG))
+    own_files = room.machine.lab / "images" / image.key / "files"
+    image_files = [Mount(str(own_files / name.lstrip("/")), name) for name in image.files]
     asked = mounts.of_container(spec, room.ready, variables)
     given = [Mount(str(room.machine.lab / "images" / image.key / "bin"), image.folder, read_only=True)] if image.folder else []
     return Launch(
@@ -141,7 +143,7 @@ def _plan(room: Room, spec: Json, image: images.Image, variables: dict[str, str]
         workdir=spec.get("workingDir") or image.workdir,
         hostname=mounts.hostname(room.place.pod, room.place.pod["spec"]["nodeName"]),
         scratch=str(room.folder / "containers" / spec["name"] / str(number) / "root"),
-        mounts=mounts.ordered([*room.shared, own, *given, *asked]),
+        mounts=mounts.ordered([*image_files, *room.shared, own, *given, *asked]),
         lowers=room.machine.lowers,
         reach=_reach(room, image),
         user=user(room.place.pod, spec),

@@ -79,6 +79,7 @@ _ALLOCATED = {
     "core.v1.ServiceSpec": frozenset({"clusterIP", "clusterIPs", "healthCheckNodePort", "ipFamilies", "ipFamilyPolicy"}),
     "core.v1.ServicePort": frozenset({"nodePort"}),
 }
+_RBAC = "rbac.authorization.k8s.io"
 _TABLE: dict[str, dict[str, Value | Default]] = {
     "apps.v1.RollingUpdateStatefulSetStrategy": {"partition": 0},
     "apps.v1.StatefulSetPersistentVolumeClaimRetentionPolicy": {"whenDeleted": "Retain", "whenScaled": "Retain"},
@@ -140,5 +141,7 @@ _TABLE: dict[str, dict[str, Value | Default]] = {
     "core.v1.Volume": {"emptyDir": _without_source},
     "networking.v1.NetworkPolicyPort": {"protocol": "TCP"},
     "networking.v1.NetworkPolicySpec": {"policyTypes": _policy_types},
+    "rbac.v1.RoleRef": {"apiGroup": _RBAC},
+    "rbac.v1.Subject": {"apiGroup": _when("kind", "User", "Group", then=_RBAC)},
     "storage.v1.StorageClass": {"reclaimPolicy": "Delete", "volumeBindingMode": "Immediate"},
 }

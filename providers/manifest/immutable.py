@@ -39,6 +39,7 @@ _MAY_CHANGE = {
 _REPLACED = {
     "StorageClass": frozenset({"parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"}),
     "Secret": frozenset({"type"}),
+    "RoleBinding": frozenset({"roleRef"}),
 }
 _SEALED = frozenset({"data", "binaryData", "stringData"})
 _PRIMARY = {"clusterIP": "address", "clusterIPs": "address", "ipFamilies": "IP family"}

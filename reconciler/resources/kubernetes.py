@@ -29,6 +29,8 @@ KINDS: dict[str, ObjectKind] = {
         ObjectKind("apps/v1", "StatefulSet", "statefulsets"),
         ObjectKind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
         ObjectKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+        ObjectKind("rbac.authorization.k8s.io/v1", "Role", "roles"),
+        ObjectKind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
         ObjectKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False),
     )
 }

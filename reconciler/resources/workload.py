@@ -14,7 +14,7 @@ from reconciler.model.document import SecretRef
 from reconciler.model.environment import Environment
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import kubernetes, marks, member, shared, storage
+from reconciler.resources import account, kubernetes, marks, member, shared, storage
 from reconciler.resources.overlay import overlay
 
 SET = "reconciler/set"  # a label: which of a service's StatefulSets a Pod is of
@@ -49,6 +49,9 @@ class Program:
     spare: int = 1
     group: int | None = None  # of an image that runs as somebody else than root; None where its entrypoint sees to it
     fixed: Mapping[str, str] = field(default_factory=dict)  # options that are for ever: a plan refuses to change them
+    labels: Mapping[str, str] = field(default_factory=dict)  # of the Pods, beside ours
+    security: Mapping[str, Any] = field(default_factory=dict)  # the Pods' securityContext: whom an image runs as that must not be root
+    rules: tuple[Mapping[str, Any], ...] = ()  # what the Pods may do at the API server; without any they have no token
 
 
 def resources(
@@ -65,6 +68,7 @@ def _resources(service: Service, environment: Environment, program: Program, pla
     places = tuple(member.places(service, environment, plan))
     yield from places
     before = [_headless(service, environment, program, namespace), *_config(service, environment, program, namespace)]
+    before += account.resources(service, environment, program.rules, namespace)
     if member.has_interface(service):
         before.append(member.facts(service, environment, plan, namespace))
     named = {place.id for place in places if place.owner == "engine"}  # a member with an interface binds to its name
@@ -106,7 +110,10 @@ def main_container(service: Service, environment: Environment, program: Program)
 def _pod_template(service: Service, environment: Environment, program: Program) -> dict[str, Any]:
     notes = {CHECKSUM: checksum(program.signature), RESTARTED: service.restarted_at}
     rendered = {
-        "metadata": {"annotations": {name: text for name, text in notes.items() if text}},
+        "metadata": {
+            "annotations": {name: text for name, text in notes.items() if text},
+            **({"labels": dict(program.labels)} if program.labels else {}),
+        },
         "spec": _pod(service, environment, program),
     }
     template = overlay(rendered, service.pod_template)
@@ -128,14 +135,14 @@ def _pod(service: Service, environment: Environment, program: Program) -> dict[s
         "initContainers": [member.gate(service, environment), *program.preparing],
         "containers": [main_container(service, environment, program)],
         **({"volumes": volumes} if volumes else {}),
-        **({"securityContext": _owned(program.group)} if program.group else {}),
         "affinity": {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}},
         "tolerations": [
             {"key": f"node.kubernetes.io/{state}", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": _MOVED_AFTER}
             for state in ("not-ready", "unreachable")
         ],
         "terminationGracePeriodSeconds": program.grace,
-        "automountServiceAccountToken": False,
+        **account.used(service, program.rules),
+        **({"securityContext": security} if (security := _security(program)) else {}),
         "enableServiceLinks": False,  # their REDIS_PORT=tcp://… is read by many an image as its own setting
     }
 
@@ -161,9 +168,10 @@ def own_files(name: str, image: str, script: str) -> dict[str, Any]:
     }
 
 
-def _owned(group: int) -> dict[str, Any]:
-    """A file system is given to *group* once, not searched through at each start."""
-    return {"fsGroup": group, "fsGroupChangePolicy": "OnRootMismatch"}
+def _security(program: Program) -> dict[str, Any]:
+    """A file system is given to its group once, not searched through at each start."""
+    owned = {"fsGroup": program.group, "fsGroupChangePolicy": "OnRootMismatch"} if program.group else {}
+    return {**owned, **program.security}
 
 
 def _stateful_set(

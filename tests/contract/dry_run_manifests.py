@@ -141,6 +141,24 @@ NETWORK_POLICY: Object = {
     },
 }
 
+ACCOUNT: Object = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {}, "automountServiceAccountToken": False}
+ROLE: Object = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "Role",
+    "metadata": {},
+    "rules": [
+        {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["list", "watch"]},
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["kv-leader"], "verbs": ["get", "patch"]},
+    ],
+}
+BINDING: Object = {
+    "apiVersion": "rbac.authorization.k8s.io/v1",
+    "kind": "RoleBinding",
+    "metadata": {},
+    "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "kv"},
+    "subjects": [{"kind": "ServiceAccount", "namespace": "default", "name": "kv"}],
+}
+
 
 def put(path: str, value: Any) -> Mutation:
     """Set what is at the dotted *path*; numbers pick items of lists, slashes stand for dots in names."""

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from tests.contract.dry_run import Mutation, Object, Subject, mutated
 from tests.contract.dry_run_manifests import (
+    ACCOUNT,
+    BINDING,
     BUDGET,
     CLAIM,
     CONFIG,
@@ -15,6 +17,7 @@ from tests.contract.dry_run_manifests import (
     HEADLESS,
     NETWORK_POLICY,
     NODE_PORT,
+    ROLE,
     SECRET,
     SERVICE,
     STATEFUL_SET,
@@ -387,5 +390,18 @@ POLICIES = (
         "a network policy's rule by others, in a list that is one value", NETWORK_POLICY, same, "update", edited(append("spec.ingress", {}))
     ),
 )
-CASES = (*STATEFUL_SETS, *SERVICES, *MAPS, *STORAGE, *POLICIES)
+ACCOUNTS = (
+    Case("nothing, an account", ACCOUNT, same, "keep"),
+    Case("an account that says nothing of its token", ACCOUNT, drop("automountServiceAccountToken"), "update"),
+    Case("nothing, a role", ROLE, same, "keep"),
+    Case("a role's verb more", ROLE, append("rules.1.verbs", "update"), "update"),
+    Case("a role's rules the other way round", ROLE, turn("rules"), "update"),
+    Case("a role's rule by others, in a list that is one value", ROLE, same, "update", edited(drop("rules.1"))),
+    Case("nothing, a binding", BINDING, same, "keep"),
+    Case("another whom it binds", BINDING, put("subjects.0.name", "other"), "update"),
+    Case("a group in place of an account", BINDING, put("subjects", [{"kind": "Group", "name": "all"}]), "update"),
+    Case("the usual group of a binding's role not said", BINDING, drop("roleRef.apiGroup"), "keep"),
+    Case("another role", BINDING, put("roleRef.name", "other"), "impossible"),
+)
+CASES = (*STATEFUL_SETS, *SERVICES, *MAPS, *STORAGE, *POLICIES, *ACCOUNTS)
 __all__ = ["CASES", "CONTAINER", "Case"]

@@ -19,6 +19,7 @@ from lab import images
         ("localhost:5000/zookeeper:3.9", "zookeeper:*"),
         ("registry.example.com/reconciler/runner:1", "reconciler/runner:*"),
         ("docker.io/apache/kafka:4.1.1", "apache/kafka:*"),
+        ("ghcr.io/zalando/spilo-18:4.1-p2", "zalando/spilo-*:*"),
     ],
 )
 def test_an_image_is_found_whatever_its_registry(image: str, pattern: str) -> None:
@@ -45,6 +46,8 @@ def test_rows_have_folders_of_their_own(tmp_path: Path) -> None:
     assert len({row.key for row in images.TABLE}) == len(images.TABLE)
     for row in images.TABLE:
         assert sorted(path.name for path in (tmp_path / row.key / "bin").iterdir()) == sorted(row.scripts)
+        for name, text in row.files.items():
+            assert (tmp_path / row.key / "files" / name.lstrip("/")).read_text() == text
 
 
 def test_every_script_parses(tmp_path: Path) -> None:

@@ -311,6 +311,8 @@ def test_terraform_knows_every_kind_that_is_observed() -> None:
         "kubernetes_stateful_set_v1",
         "kubernetes_pod_disruption_budget_v1",
         "kubernetes_network_policy_v1",
+        "kubernetes_role_v1",
+        "kubernetes_role_binding_v1",
         "kubernetes_storage_class_v1",
     }
 

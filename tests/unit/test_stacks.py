@@ -72,7 +72,7 @@ def refused(name: str, **fields: Any) -> list[str]:
     return [place for place, _, _ in TYPES[name].check(changed(example(name), **fields), ENVIRONMENT)]
 
 
-OF_ALL = ("StatefulSet", "ConfigMap", "PodDisruptionBudget")  # what a service has once, whatever the number of its members
+OF_ALL = ("StatefulSet", "ConfigMap", "PodDisruptionBudget", "/Role/")  # what a service has once, whatever the number of its members
 
 
 @pytest.fixture(params=sorted(TYPES))
@@ -128,7 +128,7 @@ def test_scaling_up_leaves_old_members_as_they_are(service: Service, addresses: 
     assert names == [f"{service.name}-{n}" for n in range(13)]
 
 
-@pytest.mark.parametrize("name", ["redis", "generic", "mongodb"])
+@pytest.mark.parametrize("name", ["redis", "generic", "mongodb", "postgresql"])
 def test_scaling_up_restarts_nobody_where_members_need_not_know_each_other(name: str) -> None:
     few, many = (rendered(changed(example(name), replicas=count)) for count in (1, 5))
     one, other = (next(found[id].fields["spec"] for id in found if "StatefulSet" in id) for found in (few, many))
@@ -244,6 +244,19 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("mongodb", {"options": {"cacheSize": "64Mi"}}, "options.cacheSize", "less than 256Mi"),
     ("mongodb", {"options": {"cacheSize": "4Gi"}}, "options.cacheSize", "leaves nothing"),
     ("mongodb", {"options": {}, "resources": {"limits": {"memory": "256Mi"}}}, "options.cacheSize", "leaves nothing"),
+    ("postgresql", {"volumes": {}}, "volumes", "needs the volume data"),
+    ("postgresql", {"volumes": {"data": {"size": "1Gi"}, "wal": {"size": "1Gi"}}}, "volumes.wal", "data and journal"),
+    ("postgresql", {"options": {"ttl": 20, "loopWait": 5}}, "options.ttl", "loopWait + 2 * retryTimeout is 25 s"),
+    ("postgresql", {"options": {"synchronousStrict": True}, "replicas": 1}, "options.synchronousStrict", "there is none"),
+    ("postgresql", {"options": {"synchronousStrict": True, "synchronousMode": "off"}}, "options.synchronousStrict", "there is none"),
+    ("postgresql", {"options": {"sharedBuffers": "3Gi"}}, "options.sharedBuffers", "more than half"),
+    ("postgresql", {"options": {"sharedBuffers": "8k"}}, "options.sharedBuffers", "less than 1Mi"),
+    ("postgresql", {"options": {"parameters": {"fsync": False}}}, "options.parameters.fsync", "not for a spec"),
+    ("postgresql", {"options": {"parameters": {"max_connections": 9}}}, "options.parameters.max_connections", "not for a spec"),
+    ("postgresql", {"options": {"parameters": {"work_mem = 1": 2}}}, "options.parameters.work_mem = 1", "no parameter's name"),
+    ("postgresql", {"options": {"parameters": {"work_mem": "1\nx=2"}}}, "options.parameters.work_mem", "cannot be printed"),
+    ("postgresql", {"options": {"parameters": {"wal_level": "minimal"}}}, "options.parameters.wal_level", "nothing to stream"),
+    ("postgresql", {"replicas": 11, "options": {"parameters": {"max_replication_slots": 20}}}, "replicas", "max_wal_senders is 10"),
     ("generic", {"podTemplate": {}}, "podTemplate", "no containers"),
     ("generic", {"podTemplate": {"spec": {"containers": [{"name": "queue"}]}}}, "podTemplate.spec.containers.0", "no image"),
     ("generic", {"options": {"mounts": {"data": "/x", "logs": "/y"}}}, "options.mounts.logs", "no volume logs"),

@@ -1,0 +1,344 @@
+"""PostgreSQL under Patroni: one member leads, the others stream from it, and where the leader is lost another takes over by itself.
+
+    apiVersion: reconciler/v1
+    kind: Service
+    metadata: {name: orders}
+    spec:
+      type: postgresql
+      version: "18"
+      replicas: 3
+      volumes: {data: {size: 100Gi}, journal: {size: 20Gi}}
+      resources: {limits: {memory: 4Gi}}
+      options: {sharedBuffers: 1Gi, maxConnections: 200, parameters: {work_mem: 16MB}}
+
+Patroni keeps who leads in ConfigMaps `<service>.patroni-…` of the namespace, so no other store is needed. Passwords are made once and lie
+in the Secret `<service>-auth`, keys superuser (user postgres), replication, rewind and rest; `options.password` names another Secret for
+the first. Whoever comes over the network needs one, by SCRAM; the service is ready once each member refuses those without. With
+`synchronousMode: on` a write is acknowledged once a second member has it, so that a failover loses none. The optional volume `journal`
+takes the write-ahead log. Options reach PostgreSQL without a restart of Pods; where PostgreSQL itself needs one, the leader comes last.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Iterator, Mapping
+from functools import cache
+from importlib import resources as packages
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, Strict
+
+from reconciler.kinds import Check, ServiceType
+from reconciler.model.document import Flag, Part, Positive, SecretRef, Whole
+from reconciler.model.environment import Environment
+from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.quantity import Quantity
+from reconciler.model.resource import Resource
+from reconciler.model.service import Service
+from reconciler.resources import cloud, member, workload
+
+PORT, REST = 5432, 8008
+IMAGES = {"18": "ghcr.io/zalando/spilo-18:4.1-p2", "17": "ghcr.io/zalando/spilo-17:4.0-p3"}
+_USER, _GROUP = 101, 103  # postgres in these images
+_PATHS = {"data": "/data", "journal": "/journal"}
+_WAL = "/journal/pg_wal"
+_USERS = {"superuser": "postgres", "replication": "replicator", "rewind": "rewind"}
+_LENGTH = 32  # characters of a password: 190 bits
+_ASKING = "patroni.py"  # runner/patroni.py, in the ConfigMap
+_STOPS_WITHIN = 120  # seconds: the last checkpoint of a busy primary
+_SETTLED = 3.0  # seconds: Patroni knows what waits for a restart one second after PostgreSQL has loaded its configuration
+_RESTARTS_WITHIN = 900
+_LOOKED_AFTER = 10  # seconds: how often it is asked whether it lives
+_SENDERS = 10  # max_wal_senders, unless a parameter says otherwise
+_MARK = "reconciler.configuration"  # a parameter of our own: which configuration a server has loaded
+_NAME = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)?")
+_PLACES = ("config_file", "data_directory", "external_pid_file", "hba_file", "ident_file", "unix_socket_directories")
+_OURS = {
+    "max_connections": "write options.maxConnections instead",
+    "shared_buffers": "write options.sharedBuffers instead",
+    "synchronous_standby_names": "Patroni sets it: write options.synchronousMode instead",
+    **dict.fromkeys(("fsync", "full_page_writes"), "without it a crash loses or breaks what was acknowledged"),
+    **dict.fromkeys(("listen_addresses", "port"), "members find each other at the usual one"),
+    **dict.fromkeys(("cluster_name", "hot_standby", "primary_conninfo", "primary_slot_name", "wal_log_hints"), "Patroni sets it"),
+    **dict.fromkeys(_PLACES, "its place is fixed"),
+    "password_encryption": "passwords are checked by SCRAM",
+    _MARK: "it is how we know what a server has loaded",
+}
+
+
+class Options(Part):
+    """What PostgreSQL and Patroni are told beside names and places."""
+
+    max_connections: Annotated[int, Strict(), Field(ge=25)] = 100
+    shared_buffers: Quantity = Quantity.parse("128Mi")
+    parameters: dict[str, Flag | Whole | Annotated[float, Strict()] | str] = Field(default_factory=dict)  # of postgresql.conf
+    synchronous_mode: Literal["off", "on", "quorum"] = "on"
+    synchronous_strict: Flag = False  # rather no write than one that a single member has
+    ttl: Annotated[int, Strict(), Field(ge=20)] = 30  # seconds until a leader that is silent has lost its place
+    loop_wait: Positive = 10
+    retry_timeout: Annotated[int, Strict(), Field(ge=3)] = 10
+    password: SecretRef | None = None  # of the superuser, in the service's namespace; without it one is made
+
+
+def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
+    static = _static(service)
+    started = {"bootstrap": {**static["bootstrap"], "dcs": configuration(service)}}
+    return workload.resources(
+        service,
+        environment,
+        workload.Program(
+            container=_container(service),
+            mounts={name: path for name, path in _PATHS.items() if name in service.volumes},
+            files={"patroni.yml": _yaml({**static, **started}), _ASKING: _asking()},
+            signature=static,  # not of what Patroni changes by itself
+            ports={"postgresql": PORT, "patroni": REST},
+            secrets={name: SecretRef(name=_auth_name(service), key=name) for name in (*_USERS, "rest")} | _own_password(service),
+            preparing=(_passwords(service),),
+            grace=_STOPS_WITHIN,
+            labels={"application": "patroni", "cluster-name": _scope(service)},
+            security={"runAsUser": _USER, "runAsGroup": _GROUP, "fsGroup": _GROUP, "fsGroupChangePolicy": "OnRootMismatch"},
+            rules=_rules(service, environment),
+        ),
+    )
+
+
+def _container(service: Service) -> dict[str, Any]:
+    at = {"POSTGRESQL": f"$(FQDN):{PORT}", "RESTAPI": f"$(FQDN):{REST}"}
+    told = {"PATRONI_NAME": "$(MEMBER)", **{f"PATRONI_{name}_CONNECT_ADDRESS": address for name, address in at.items()}}
+    if member.has_interface(service):
+        told |= {f"PATRONI_{name}_LISTEN": address for name, address in at.items()}
+    return {
+        "name": "postgresql",
+        "image": IMAGES[service.version],
+        "command": ["patroni", workload.OWN_PATH],  # all files there, one laid over the other
+        "env": [{"name": name, "value": value} for name, value in told.items()],
+        "readinessProbe": workload.readiness(_answers("readiness")),
+        "livenessProbe": workload.readiness(_lives(service), _LOOKED_AFTER),
+    }
+
+
+def _lives(service: Service) -> str:
+    """A Patroni that hangs cannot give up its leadership. What names say is not its fault: where it takes one, that may fail."""
+    if member.has_interface(service):
+        return f'getent hosts "$FQDN" > /dev/null || exit 0\n{_answers("liveness")}'
+    return _answers("liveness", "localhost")
+
+
+def _answers(path: str, host: str = "$FQDN") -> str:
+    """Whether Patroni says yes to *path*, in a shell that has no HTTP client."""
+    asked = f"exec 3<>\"/dev/tcp/{host}/{REST}\" && printf 'GET /{path} HTTP/1.0\\r\\n\\r\\n' >&3 && read -r _ code _ <&3"
+    return f'{asked} && {{ [[ $code == 200 ]] || {{ echo "{path}: $code" >&2; exit 1; }}; }}'
+
+
+def _options(service: Service) -> Options:
+    return Options.model_validate(service.options)
+
+
+def _scope(service: Service) -> str:
+    """Patroni's name for it. A dot is in no service's name, so that no ConfigMap of Patroni's has the name of one of ours."""
+    return f"{service.name}.patroni"
+
+
+def _auth_name(service: Service) -> str:
+    return f"{service.name}-auth"
+
+
+def _own_password(service: Service) -> dict[str, SecretRef]:
+    own = _options(service).password
+    return {"superuser": own} if own else {}
+
+
+def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
+    """A password for each user, and one for Patroni's own API."""
+    return (Generated(_auth_name(service), dict.fromkeys((*_USERS, "rest"), _LENGTH)),)
+
+
+def _passwords(service: Service) -> dict[str, Any]:
+    """Lay what Patroni reads beside each other: the ConfigMap's file, and one of passwords, in the Pod's memory."""
+    script = f"""\
+umask 077
+python3 - <<'END'
+import pathlib, yaml
+own = {{name: pathlib.Path("{workload.SECRETS_PATH}", name).read_text().rstrip("\\n") for name in {[*_USERS, "rest"]}}}
+told = {{"restapi": {{"authentication": {{"username": "patroni", "password": own.pop("rest")}}}}}}
+told["postgresql"] = {{"authentication": {{name: {{"password": password}} for name, password in own.items()}}}}
+pathlib.Path("{workload.OWN_PATH}/passwords.yml").write_text(yaml.safe_dump(told), encoding="utf-8")
+END
+ln -sfn {workload.CONFIG_PATH}/patroni.yml {workload.OWN_PATH}/patroni.yml
+"""
+    return workload.own_files("passwords", IMAGES[service.version], script)
+
+
+def _static(service: Service) -> dict[str, Any]:
+    """patroni.yml but for what Patroni keeps and changes by itself. The same for all members, however many there are."""
+    journal = [{"waldir": _WAL}] if "journal" in service.volumes else []
+    return {
+        "scope": _scope(service),
+        "kubernetes": {"namespace": service.namespace, "labels": {"application": "patroni"}, "use_endpoints": False},
+        "restapi": {"listen": f":{REST}"},
+        # C.UTF-8: an order that no other version of the system's library changes, so that indexes outlive upgrades of the image
+        "bootstrap": {"initdb": [{"encoding": "UTF8"}, {"locale": "C.UTF-8"}, "data-checksums", *journal]},
+        "postgresql": {
+            "listen": f"*:{PORT}",
+            "data_dir": "/data/pgdata",
+            "pgpass": f"{workload.OWN_PATH}/pgpass",
+            "use_unix_socket": True,
+            "parameters": {"unix_socket_directories": "/tmp", "password_encryption": "scram-sha-256"},  # noqa: S108 - in a Pod, which is alone
+            "pg_hba": [
+                "local all all scram-sha-256",
+                f"host replication {_USERS['replication']} all scram-sha-256",
+                "host all all all scram-sha-256",
+            ],
+            "authentication": {name: {"username": user} for name, user in _USERS.items()},
+            "basebackup": [{"checkpoint": "fast"}, *journal],  # one that joins does not wait for the next checkpoint
+        },
+    }
+
+
+def configuration(service: Service) -> dict[str, Any]:
+    """What Patroni keeps for all members, and changes without new Pods."""
+    options = _options(service)
+    told: dict[str, Any] = {
+        "max_connections": options.max_connections,
+        "shared_buffers": f"{options.shared_buffers.bytes // 1024}kB",
+        "max_wal_senders": _SENDERS,
+        "max_replication_slots": _SENDERS,
+        **options.parameters,
+    }
+    found = {
+        "ttl": options.ttl,
+        "loop_wait": options.loop_wait,
+        "retry_timeout": options.retry_timeout,
+        "maximum_lag_on_failover": 2**20,
+        "failsafe_mode": True,  # a leader stays one while the API server is away and all members hear it
+        "synchronous_mode": {"off": False, "on": True}.get(options.synchronous_mode, options.synchronous_mode),
+        "synchronous_mode_strict": options.synchronous_strict,
+        "postgresql": {"use_pg_rewind": True, "use_slots": True, "parameters": told},
+    }
+    told[_MARK] = workload.checksum(found)
+    return found
+
+
+def _yaml(value: Mapping[str, Any]) -> str:
+    """JSON, which is YAML in every one of its versions: no text turns into a number, a date or a no."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def _rules(service: Service, environment: Environment) -> tuple[dict[str, Any], ...]:
+    """Patroni writes its own four ConfigMaps and notes on its own Pods; making and listing cannot be had for some names only."""
+    kept = [f"{_scope(service)}-{what}" for what in ("config", "failover", "leader", "sync")]
+    names = [one.name for one in member.members(service, environment)]
+    core = {"apiGroups": [""]}
+    return (
+        {**core, "resources": ["configmaps"], "verbs": ["create", "list", "watch"]},
+        {**core, "resources": ["configmaps"], "resourceNames": kept, "verbs": ["get", "patch"]},
+        {**core, "resources": ["pods"], "verbs": ["list", "watch"]},
+        {**core, "resources": ["pods"], "resourceNames": names, "verbs": ["get", "patch"]},
+    )
+
+
+@cache
+def _asking() -> str:
+    return packages.files("runner").joinpath(_ASKING).read_text(encoding="utf-8")
+
+
+def initialise(service: Service, environment: Environment) -> Initialisation:
+    """Patroni makes the cluster by itself; it has to be asked, and given what has changed since."""
+    declared = configuration(service)
+    hosts = {one.name: cloud.fqdn(environment, one.name) for one in member.members(service, environment)}
+    facts = shlex.quote(json.dumps({"hosts": hosts, "configuration": declared}))
+    run = {does: f"python3 {workload.CONFIG_PATH}/{_ASKING} {does} {facts}" for does in ("look", "write", "restart")}
+    steps = (
+        Script("give Patroni its configuration", f"{run['write']}\n"),
+        Script("restart PostgreSQL where its configuration waits for it, the leader last", f"{run['restart']}\n", _RESTARTS_WITHIN),
+    )
+    look = Script(LOOK, f'said=$({run["look"]}) && say "$said"\n')
+    mark = declared["postgresql"]["parameters"][_MARK]
+    return Initialisation(look, lambda said: _next(said, list(hosts), mark, steps))
+
+
+def _next(said: Said, names: list[str], mark: str, steps: tuple[Script, Script]) -> Next:
+    write, restart = steps
+    members: Mapping[str, Mapping[str, Any]] = said.get("members", {})
+    of = {name: members.get(name, {}) for name in names}
+    leaders = [name for name, one in of.items() if one.get("role") == "primary"]
+    if len(leaders) != 1:
+        return "one member leads" + (f" (now: {', '.join(leaders)})" if leaders else "")
+    if not said.get("stored"):
+        return write
+    lacks = [f"{name} {lack}" for name, one in of.items() if (lack := _lack(one, leaders[0], of[leaders[0]], mark))]
+    if lacks:
+        return lacks[0]
+    return restart if any(one.get("pending") for one in of.values()) else None
+
+
+def _lack(one: Mapping[str, Any], leader: str, leading: Mapping[str, Any], mark: str) -> str:
+    """What a member lacks that time mends, or a person."""
+    if one is not leading and (one.get("state") != "streaming" or one.get("timeline") != leading.get("timeline")):
+        return f"streams from {leader}"
+    if one.get("rest") != "closed":
+        return "answers" if one.get("rest") == "silent" else "refuses who would change its configuration without the password"
+    lacks = {"open": "refuses who has no password", "wrong": "takes the password", "silent": "answers"}
+    if lack := lacks.get(one.get("login", "silent")):
+        return lack
+    return "has loaded its configuration" if one.get("configuration") != mark or one.get("age", 0) < _SETTLED else ""
+
+
+def check(service: Service, environment: Environment) -> Iterator[Check]:
+    yield from member.checks(service, environment)
+    options = _options(service)
+    if "data" not in service.volumes:
+        yield "volumes", "PostgreSQL needs the volume data", "add volumes: {data: {size: 100Gi}}"
+    for name in service.volumes:
+        if name not in _PATHS:
+            yield f"volumes.{name}", "PostgreSQL has the volumes data and journal", "remove it, or give it one of these names"
+    least = options.loop_wait + 2 * options.retry_timeout
+    if options.ttl < least:
+        why = f"{options.ttl} s are over before Patroni has tried twice to keep its leadership: loopWait + 2 * retryTimeout is {least} s"
+        yield "options.ttl", why, f"write {least} or more, or lower retryTimeout"
+    if options.synchronous_strict and (options.synchronous_mode == "off" or service.replicas < 2):  # noqa: PLR2004 - a leader and another
+        why = "it refuses every write without a second member that has it, and there is none"
+        yield "options.synchronousStrict", why, "set synchronousMode: on and two replicas or more, or leave it out"
+    yield from _memory(service, options)
+    yield from _parameters(service, options)
+
+
+def _memory(service: Service, options: Options) -> Iterator[Check]:
+    limit, own = service.resources.limits.get("memory"), options.shared_buffers
+    if own.bytes < 2**20:
+        yield "options.sharedBuffers", f"{own} is less than 1Mi", "write a quantity such as 1Gi"
+    if limit and 2 * own.bytes > limit.bytes:
+        why = f"{own} is more than half of the limit of {limit}: connections and the page cache need the rest"
+        yield "options.sharedBuffers", why, "write a quarter of limits.memory, or raise that"
+
+
+def _parameters(service: Service, options: Options) -> Iterator[Check]:
+    for name, value in options.parameters.items():
+        if name in _OURS:
+            yield f"options.parameters.{name}", f"{name} is not for a spec to set", _OURS[name]
+        elif not _NAME.fullmatch(name):
+            yield f"options.parameters.{name}", "it is no parameter's name", "write it as postgresql.conf does, in lower case"
+        elif isinstance(value, str) and not value.isprintable():
+            yield f"options.parameters.{name}", "it holds a character that cannot be printed", "a value is one line"
+    if options.parameters.get("wal_level") == "minimal":
+        yield "options.parameters.wal_level", "minimal leaves replicas nothing to stream", "write replica or logical"
+    for name in ("max_wal_senders", "max_replication_slots"):
+        many = options.parameters.get(name, _SENDERS)
+        if not isinstance(many, int) or many < service.replicas:
+            why = f"{name} is {many}, and {service.replicas} members need as many: each streams, and one that joins copies beside it"
+            yield "replicas", why, f"write options.parameters.{name}: {2 * service.replicas}"
+
+
+SERVICE = ServiceType(
+    name="postgresql",
+    level="full",
+    versions=tuple(IMAGES),
+    resources=resources,
+    members=member.members,
+    options=Options,
+    check=check,
+    secrets=secrets,
+    initialise=initialise,
+)
