@@ -47,7 +47,7 @@ def test_no_call_to_aws_was_outside_its_roles_policy(labs: list[Path]) -> None:
 def test_no_call_to_the_api_server_was_outside_its_roles_rules(labs: list[Path]) -> None:
     """Each was allowed by a role that we ship, by one that a service declares for its own members, or by what everybody may see.
 
-    Refusals that are meant say so. A server that has just started knows no roles yet and refuses for a moment what it allows before and after.
+    Refusals that are meant say so. A server that has just started knows no roles yet: for a moment it refuses what it allows later.
     """
     refused, allowed, roles = set(), set(), set()
     for event in (event for lab in labs for event in lines(lab / control_plane.AUDIT)):
