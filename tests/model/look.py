@@ -10,7 +10,10 @@ from reconciler.resources import kubernetes
 from tests.memory_world import MemoryWorld
 
 ADDRESS, RETAINED, SERVICE = "reconciler/address", "reconciler/retained", "reconciler/service"
-DECLARED = ("StatefulSet", "Service", "ConfigMap", "PodDisruptionBudget", "PersistentVolume", "PersistentVolumeClaim")
+DECLARED = (
+    *("StatefulSet", "Service", "ConfigMap", "PodDisruptionBudget", "PersistentVolume", "PersistentVolumeClaim"),
+    *("ServiceAccount", "Role", "RoleBinding"),
+)
 
 
 def tags(thing: Mapping[str, Any]) -> dict[str, str]:

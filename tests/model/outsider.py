@@ -119,7 +119,7 @@ class Outsider:
         return f"{key[0]} is gone"
 
     def _delete_object(self, draw: random.Random) -> str:
-        kinds = ("PodDisruptionBudget", "Service", "ConfigMap", "StatefulSet")
+        kinds = ("PodDisruptionBudget", "Service", "ConfigMap", "StatefulSet", "Role")
         found = objects(self.world, draw.choice(kinds))
         if not found:
             return ""

@@ -67,6 +67,8 @@ class Service:
         match self.type:
             case "redis":
                 return {"options": {"maxmemory": f"{self.option}Mi"}}
+            case "postgresql":
+                return {"options": {"maxConnections": self.option}}
             case "zookeeper":
                 return {"options": {"heap": f"{self.option}Mi"}}
             case "kafka":

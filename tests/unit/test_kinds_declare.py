@@ -8,7 +8,7 @@ from typing import Any
 import pulumi
 import pytest
 from pulumi.runtime import mocks, settings
-from pulumi_kubernetes import apps, core, networking, policy, storage
+from pulumi_kubernetes import apps, core, networking, policy, rbac, storage
 
 from reconciler import kinds
 from reconciler.model import address
@@ -165,6 +165,7 @@ def test_the_typed_sdk_has_every_token_that_we_make(recorder: Recorder) -> None:
         "v1": core.v1,
         "policy/v1": policy.v1,
         "networking.k8s.io/v1": networking.v1,
+        "rbac.authorization.k8s.io/v1": rbac.v1,
         "storage.k8s.io/v1": storage.v1,
     }
     for kind in kubernetes.OBSERVED:

@@ -178,6 +178,13 @@ def test_another_configuration_is_another_question() -> None:
 Answer = Callable[[str, str, str | None, bytes], tuple[int, Any]]
 
 
+class Server(ThreadingHTTPServer):
+    """One whose clients may leave as soon as they know enough."""
+
+    def handle_error(self, *_: Any) -> None:
+        assert isinstance(sys.exc_info()[1], ConnectionError)
+
+
 class Patroni:
     """An API that answers as *answer* says: of method, path, who asks and what is sent."""
 
@@ -197,7 +204,7 @@ class Patroni:
             def log_message(self, *_: Any) -> None:
                 pass
 
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.server = Server(("127.0.0.1", 0), Handler)
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
     @property
