@@ -25,7 +25,7 @@ from reconciler.model.resource import Resource
 from reconciler.model.service import Service, VolumeSpec
 from reconciler.model.value import Ref, spell
 from reconciler.resources import kubernetes
-from stacks import redis, zookeeper
+from stacks import kafka, mongodb, postgresql, redis, zookeeper
 
 pytest_plugins = ["tests.contract.api_server"]
 pytestmark = pytest.mark.integration
@@ -94,6 +94,9 @@ def declared() -> dict[ResourceId, Resource]:
     stacks = [
         *redis.resources(service("kv", redis.SERVICE), ENVIRONMENT),
         *zookeeper.resources(service("zk", zookeeper.SERVICE, addresses="private"), ENVIRONMENT),
+        *postgresql.resources(service("pg", postgresql.SERVICE), ENVIRONMENT),
+        *kafka.resources(service("mq", kafka.SERVICE), ENVIRONMENT),
+        *mongodb.resources(service("docs", mongodb.SERVICE), ENVIRONMENT),
         kubernetes.storage_class(ENVIRONMENT),
         kubernetes.namespace(ENVIRONMENT, "real"),
     ]
@@ -142,7 +145,7 @@ def test_marks_lead_back_to_every_object(cluster: Kubernetes) -> None:
     observed = observe(ENVIRONMENT, KINDS, MemoryCloud(), cluster)
     assert set(observed.live) == set(declared())
     assert all(one.marked for found in observed.live.values() for one in found)
-    assert {one.stack for found in observed.live.values() for one in found} == {"kv", "zk", "own", SHARED}
+    assert {one.stack for found in observed.live.values() for one in found} == {"kv", "zk", "pg", "mq", "docs", "own", SHARED}
 
 
 def test_what_is_taken_out_of_a_manifest_is_a_difference(cluster: Kubernetes) -> None:
