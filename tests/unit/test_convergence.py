@@ -17,6 +17,7 @@ from tests.memory_world import TYPES, ZONES, MemoryWorld, desired
 from tests.unit.test_stacks import document
 
 ADDRESSES = ("none", "private", "elastic")
+ODD = ("mongodb", "zookeeper")  # which have voters
 UNREADABLE = ("describe_volumes", "describe_network_interfaces", "list_resource_record_sets", "list statefulsets", "list configmaps")
 
 
@@ -70,7 +71,7 @@ class Drawn:
 
     def document(self) -> str:
         fields = {
-            "replicas": self.replicas | 1 if self.type == "zookeeper" else self.replicas,
+            "replicas": self.replicas | 1 if self.type in ODD else self.replicas,
             "volumes": f"{{data: {{size: {self.size}Gi}}}}",
             "addresses": self.addresses,
             "zones": f"[{', '.join(self.zones)}]",
