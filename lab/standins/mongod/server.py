@@ -18,6 +18,7 @@ from lab.standins.mongod.rounds import Rounds
 from lab.standins.mongod.scram import Conversation, Stored
 from lab.standins.mongod.wire import Document
 
+_RETRIED = {91, 189, 10107, 13435, 13436}  # by a driver that has numbered its write, if the server tells it to
 USERS = "admin.system.users"
 _numbers = itertools.count(1)
 
@@ -69,9 +70,11 @@ class Commands:
         """What is said to *body*, a refusal included."""
         name = next(iter(body), "")
         try:
-            return {"ok": 1.0, **await self._allowed(connection, name)(connection, body)}
+            said = {"ok": 1.0, **await self._allowed(connection, name)(connection, body)}
         except Refusal as refusal:
-            return refusal.document()
+            said = refusal.document()
+        code = said.get("code") or said.get("writeConcernError", {}).get("code")
+        return {**said, "errorLabels": ["RetryableWriteError"]} if code in _RETRIED and "txnNumber" in body else said
 
     def _allowed(self, connection: Connection, name: str) -> Handler:
         handler = self.handlers.get(name)
