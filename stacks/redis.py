@@ -165,7 +165,7 @@ def _access(names: Mapping[str, str]) -> str:
 password=$(<{_PASSWORD}) access=
 ping() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {PORT} ping 2>&1; }}
 enter() {{
-  case $(REDISCLI_AUTH= ping "$2") in
+  case $(unset REDISCLI_AUTH; ping "$2") in
     PONG) how=open ;;
     NOAUTH*) [[ $(REDISCLI_AUTH=$password ping "$2") == PONG ]] && how=closed || how=wrong ;;
     *) how=silent ;;
