@@ -333,7 +333,7 @@ def _parameters(service: Service, options: Options) -> Iterator[Check]:
 
 SERVICE = ServiceType(
     name="postgresql",
-    level="full",
+    level="rendered",
     versions=tuple(IMAGES),
     resources=resources,
     members=member.members,

@@ -294,7 +294,6 @@ def test_a_hung_node_keeps_its_member_until_a_person_fences_it(hand: Hand, party
         assert f"its instance {machine[0]} is running" in said
         assert "Members there: hand/hhung-0" in said
         assert hand.ec2.describe_instances(InstanceIds=machine)["Reservations"][0]["Instances"][0]["State"]["Name"] == "stopped"
-        control.node_down(Path(hand.lab.dir), before.node, "dead")  # as a machine that is stopped is
         after = party.until(HUNG, renewed("hhung-0", before.uid), MISSED).live.running("hhung-0")[0]
     finally:
         hand.ec2.start_instances(InstanceIds=machine)
