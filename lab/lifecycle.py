@@ -20,7 +20,7 @@ from lab.error import LabError
 from lab.layout import Layout
 
 UP_WITHIN = 120.0
-DOWN_WITHIN = 20.0
+DOWN_WITHIN = 90.0  # seconds: the kernel takes down hundreds of mounts and networks, one after another
 GRACE = 5.0  # seconds until a lab that was asked to end is ended
 
 
