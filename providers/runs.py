@@ -17,6 +17,7 @@ VARIABLE = "RECONCILE_RUN"  # in the environment of the engine and so of its plu
 PROC = Path("/proc")  # processes as Linux shows them; elsewhere nobody's can be seen
 _NOWHERE = "-"  # the machine of a run that cannot say where it runs
 _ENDED_WITHIN = 10.0
+_LOADED_WITHIN = 1.0  # seconds from a process's beginning
 _STATE, _STARTED = 0, 19  # fields of /proc/<pid>/stat behind the program's name
 
 
@@ -85,8 +86,11 @@ def end(token: str) -> None:
         ProviderError: one cannot be ended; it would go on writing.
     """
     deadline = time.monotonic() + _ENDED_WITHIN
-    while pids := list(_carrying(token)):
-        if time.monotonic() > deadline:
+    while True:
+        pids, late = list(_carrying(token)), time.monotonic() > deadline
+        if not pids and (late or not _one_begins()):
+            return
+        if late:
             raise errors.ProviderError(
                 f"processes {', '.join(map(str, pids))} of an earlier run cannot be ended", hint="end them as the user who started them"
             )
@@ -106,6 +110,20 @@ def _carrying(token: str) -> Iterator[int]:
                 continue
             if carries:
                 yield int(entry.name)
+
+
+def _one_begins() -> bool:
+    """Whether a process that is here since a moment has no environment yet: it reads as empty while its program is being loaded."""
+    now = float((PROC / "uptime").read_text().split()[0])
+    for entry in PROC.iterdir():
+        try:
+            begins = entry.name.isdigit() and not (entry / "environ").read_bytes() and (entry / "exe").readlink()
+        except OSError:  # it ended meanwhile, is another user's, or the kernel's own
+            continue
+        started = _started(int(entry.name)) if begins else ""
+        if started and now - int(started) / os.sysconf("SC_CLK_TCK") < _LOADED_WITHIN:
+            return True
+    return False
 
 
 def _kill(pid: int) -> None:
