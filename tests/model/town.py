@@ -65,6 +65,8 @@ class Service:
         match self.type:
             case "redis":
                 return {"options": {"maxmemory": f"{self.option}Mi"}}
+            case "mongodb":
+                return {"options": {"cacheSize": f"{256 + self.option}Mi"}}
             case "zookeeper":
                 return {"options": {"heap": f"{self.option}Mi"}}
             case _:
