@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from pymongo import errors
 from lab.standins.mongod import matching, settings
 from lab.standins.mongod.disk import Journal, Taken
 from lab.standins.mongod.refusal import Refusal
+from lab.standins.mongod.wire import Peer
 from stacks import _mongosh as mongosh
 
 ROOT = Path(__file__).parents[2]
@@ -186,6 +188,33 @@ def test_a_primary_without_a_majority_steps_down(party: Party) -> None:
     until(lambda: party.states(primary[1])[f"127.0.0.1:{primary[1]}"] == "SECONDARY")
     with party.client(primary[1]) as client, pytest.raises(errors.NotPrimaryError):
         client.judged.numbers.insert_one({"_id": 2})
+
+
+def test_a_write_that_is_asked_for_again_is_done_once(party: Party) -> None:
+    """What a driver does whose answer was lost; also after the server has started anew."""
+    port = party.ports[0]
+    party.start(port)
+    with party.client(port) as founder:
+        founder.admin.command({"replSetInitiate": {"_id": "docs", "members": [{"_id": 0, "host": party.hosts[0]}]}})
+    until(lambda: party.states(port) == {party.hosts[0]: "PRIMARY"})
+    adding = [{"q": {"_id": "visits"}, "u": {"$inc": {"number": 1}}, "upsert": True}]
+    body = {"update": "counters", "updates": adding, "lsid": {"id": bson.Binary(bytes(16), 4)}, "txnNumber": bson.Int64(7), "$db": "judged"}
+
+    async def asked() -> dict[str, Any]:
+        peer = Peer(party.hosts[0], KEY)
+        try:
+            return await peer.ask(body, 30)
+        finally:
+            peer.close()
+
+    first = asyncio.run(asked())
+    assert asyncio.run(asked()) == first
+    party.kill(port)
+    party.start(port)
+    until(lambda: party.states(port) == {party.hosts[0]: "PRIMARY"})
+    assert asyncio.run(asked()) == first
+    with party.client(port) as client:
+        assert list(client.judged.counters.find()) == [{"_id": "visits", "number": 1}]
 
 
 def test_a_record_that_was_torn_is_cut_off_and_a_folder_has_one_server(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A MongoDB service in the lab: founded, closed to strangers, grown, and written to all the time while its primary is lost.
+"""A MongoDB service in the lab: founded, closed to strangers, grown, shrunk, and written to all the time while its primary is lost.
 
 Its server and its shell are the lab's stand-ins (lab/README.md says what they are not); the client is the unchanged driver.
 """
@@ -134,7 +134,7 @@ def papers(lab: Layout) -> Iterator[Papers]:
     made.close()
 
 
-def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primary_is_lost_and_it_grows(papers: Papers) -> None:
+def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primary_is_lost_and_it_grows_and_shrinks(papers: Papers) -> None:
     """F10, F11, traps 14, 17, 18: founded by Jobs alone; ready only once every member refuses strangers and knows the admin."""
     papers.apply(THREE)
     papers.settle(THREE)
@@ -147,7 +147,7 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
 
     primary = next(host for host, one in said["members"].items() if one["state"] == "PRIMARY").partition(".")[0]
     old = papers.uid(primary)
-    writing = papers.client(3, do="write", first=10_000, seconds=25)
+    writing = papers.client(3, do="write", first=10_000, seconds=12)
     time.sleep(3)
     papers.hand.cluster.delete(Pod, primary, namespace="papers")
     papers.settle(THREE, lambda standing: standing.live.running(primary)[0].uid != old)
@@ -170,3 +170,9 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
     papers.settle(FIVE)
     assert papers.jobs() == done
     assert done[-1] == "look"
+
+    papers.apply(THREE)
+    papers.settle(THREE)
+    said = papers.ask(3, do="read")
+    assert said["votes"] == {f"docs-{n}.{ZONE}:27017": 1 for n in range(3)}
+    assert all(wanted <= set(one["numbers"]) for one in said["members"].values())

@@ -94,8 +94,8 @@ class Place:
 
     @staticmethod
     def _fit(service: Service) -> Service:
-        """What its type can be: an odd number of ZooKeepers."""
-        return replace(service, replicas=service.replicas | 1) if service.type == "zookeeper" else service
+        """What its type can be: an odd number of those who vote."""
+        return replace(service, replicas=service.replicas | 1) if service.type in {"mongodb", "zookeeper"} else service
 
     def _remember_protection(self) -> None:
         for name, one in self.town.services.items():

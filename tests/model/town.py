@@ -69,6 +69,8 @@ class Service:
                 return {"options": {"maxmemory": f"{self.option}Mi"}}
             case "postgresql":
                 return {"options": {"maxConnections": self.option}}
+            case "mongodb":
+                return {"options": {"cacheSize": f"{256 + self.option}Mi"}}
             case "zookeeper":
                 return {"options": {"heap": f"{self.option}Mi"}}
             case "kafka":
