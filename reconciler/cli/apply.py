@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from reconciler.loop import Prepared
 from reconciler.model.outcome import Done, Failed, Waiting, spell
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
+from reconciler.ports import Lease
 from reconciler.render import text
 from reconciler.world import World
 
@@ -57,8 +58,7 @@ def apply(
         world, desired = home.world(options.repo, ref)
         hand = handing.Hand(home.served, allow_deletes) if not allow_unattended and handing.is_served(world, desired) else None
         world = handing.from_here(world, desired) if hand else world
-        lock = nullcontext() if hand else world.leases().hold("apply", duration=HOLDS_FOR)  # the server takes it where it needs it
-        with home.interruptible(), lock as home.lease:
+        with home.interruptible(), _locked(world, hand) as home.lease:  # in this order: who is interrupted gives the lease back
             seen = loop.settle(world, environment, _note) if hand is None else frozenset()
             faults.tell(desired)
             prepared = loop.prepare(world, desired, only, seen)
@@ -93,6 +93,11 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             if prepared.plan and not auto_approve:
                 prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
             return _ended(home, _carry_out(world, prepared, loop.Options(timeout=seconds("--timeout", timeout)), "destroy"))
+
+
+def _locked(world: World, hand: Hand | None) -> AbstractContextManager[Lease | None]:
+    """The lease of a pass; none where a server makes the pass, which takes it where it needs it."""
+    return nullcontext() if hand else world.leases().hold("apply", duration=HOLDS_FOR)
 
 
 def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:
