@@ -41,8 +41,7 @@ class Cluster:
         """Has `cluster` say of each member its id, whom it follows, how many it knows, how many slots it holds, and if all is well."""
         asked = "".join(f"ask {name} {fqdn}\n" for name, fqdn in self.members.items())
         text = f"""\
-{self.login}said=
-cli() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d '\\r'; }}
+{self._begin}said=
 ask() {{
   own=$(cli "$2" cluster nodes | grep myself) || own=
   read -r id _ flags of _ _ _ _ ranges <<<"$own"
@@ -108,9 +107,14 @@ follow() {{ cli "$1" cluster replicate "$(cli "$2" cluster myid)"; }}
 """
         return self._step("have replicas follow", text)
 
+    @property
+    def _begin(self) -> str:
+        """What every script begins with: a password, and a redis-cli that nobody waits for."""
+        cli = f'cli() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d \'\\r\'; }}'
+        return f"{self.login}{cli}\n"
+
     def _step(self, does: str, text: str) -> Script:
-        cli = f'cli() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d \'\\r\'; }}\n'
-        return Script(does, f"{self.login}{cli}{text}")
+        return Script(does, f"{self._begin}{text}")
 
 
 @dataclass(frozen=True, slots=True)

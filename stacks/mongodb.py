@@ -32,7 +32,7 @@ from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, S
 from reconciler.model.quantity import GIB, Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, workload
+from reconciler.resources import cloud, member, rules, workload
 from stacks import _mongosh as mongosh
 
 PORT = 27017
@@ -270,11 +270,7 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
         yield "replicas", f"{service.replicas} members survive the loss of no more than {fewer} would", f"choose {fewer} or {more}"
     if service.replicas > MEMBERS:
         yield "replicas", f"a replica set has {MEMBERS} members at most", f"choose {MEMBERS - 1} or fewer"
-    if "data" not in service.volumes:
-        yield "volumes", "MongoDB needs the volume data", "add volumes: {data: {size: 100Gi}}"
-    for name in service.volumes:
-        if name not in _PATHS:
-            yield f"volumes.{name}", "MongoDB has the volumes data and journal", "remove it, or give it one of these names"
+    yield from rules.volumes(service, "MongoDB", ["data"], ["journal"])
     yield from _check_cache(service)
 
 

@@ -37,7 +37,7 @@ from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, S
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, workload
+from reconciler.resources import cloud, member, rules, workload
 
 PORT, REST = 5432, 8008
 IMAGES = {"18": "ghcr.io/zalando/spilo-18:4.1-p2", "17": "ghcr.io/zalando/spilo-17:4.0-p3"}
@@ -289,11 +289,7 @@ def _lack(one: Mapping[str, Any], leader: str, leading: Mapping[str, Any], mark:
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     options = _options(service)
-    if "data" not in service.volumes:
-        yield "volumes", "PostgreSQL needs the volume data", "add volumes: {data: {size: 100Gi}}"
-    for name in service.volumes:
-        if name not in _PATHS:
-            yield f"volumes.{name}", "PostgreSQL has the volumes data and journal", "remove it, or give it one of these names"
+    yield from rules.volumes(service, "PostgreSQL", ["data"], ["journal"])
     least = options.loop_wait + 2 * options.retry_timeout
     if options.ttl < least:
         why = f"{options.ttl} s are over before Patroni has tried twice to keep its leadership: loopWait + 2 * retryTimeout is {least} s"

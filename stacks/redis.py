@@ -111,6 +111,11 @@ def _has_password(service: Service) -> bool:
     return _options(service).auth
 
 
+def _login(service: Service) -> str:
+    """The line of a script that lets redis-cli in."""
+    return f"export REDISCLI_AUTH=$(<{_PASSWORD})\n" if _has_password(service) else ""
+
+
 def _mounted(service: Service) -> dict[str, SecretRef]:
     """Where the password comes from."""
     own = _options(service).password or SecretRef(name=_auth_name(service), key="password")
@@ -145,7 +150,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation | N
     if not shards and not _has_password(service):
         return None
     names = {one.name: cloud.fqdn(environment, one.name) for one in members(service, environment)}
-    login = f"export REDISCLI_AUTH=$(<{_PASSWORD})\n" if _has_password(service) else ""
+    login = _login(service)
     cluster = _redis_cluster.Cluster(names, shards, PORT, login) if shards else None
     access = _access(names) if login else ""
     look = f"{cluster.look.text if cluster else 'cluster={}'}\n{access or 'access={}'}"
@@ -215,9 +220,8 @@ def _ready(service: Service) -> str:
     that a replica that is down keeps no primary from its clients.
     """
     options = _options(service)
-    login = f"export REDISCLI_AUTH=$(<{_PASSWORD})\n" if options.auth else ""
     return f"""\
-{login}said=$(printf 'ping\\ninfo server replication\\n' | redis-cli -h "$FQDN" -p {PORT} | tr -d '\\r')
+{_login(service)}said=$(printf 'ping\\ninfo server replication\\n' | redis-cli -h "$FQDN" -p {PORT} | tr -d '\\r')
 field() {{ sed -n "s/^$1://p" <<<"$said"; }}
 no() {{ echo "$1" >&2; exit 1; }}
 [[ $said == PONG* ]] || no "${{said:-no answer}}"
@@ -232,9 +236,8 @@ fi
 
 def _ready_in_cluster(service: Service) -> str:
     """A member is ready while its cluster is well: each slot has a primary. A replica also follows its own."""
-    login = f"export REDISCLI_AUTH=$(<{_PASSWORD})\n" if _has_password(service) else ""
     return f"""\
-{login}said=$(printf 'ping\\ncluster info\\ninfo replication\\n' | redis-cli -h "$FQDN" -p {PORT} | tr -d '\\r')
+{_login(service)}said=$(printf 'ping\\ncluster info\\ninfo replication\\n' | redis-cli -h "$FQDN" -p {PORT} | tr -d '\\r')
 no() {{ echo "$1" >&2; exit 1; }}
 [[ $said == PONG* ]] || no "${{said:-no answer}}"
 grep -q '^cluster_state:ok' <<<"$said" || no "its cluster is not well"

@@ -9,9 +9,9 @@ from reconciler import errors
 from reconciler.members import act, conditions, read, readiness, unreachable
 from reconciler.members.decide import Decision, Point, Renew, broken, decide, depart
 from reconciler.members.live import Live, Node, Pod
-from reconciler.members.member import Member
+from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
-from reconciler.members.rollout import NOBODY, Rollout, by_service, following
+from reconciler.members.rollout import NOBODY, Rollout, following
 from reconciler.model.condition import Condition
 from reconciler.model.environment import Environment
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting, spell

@@ -64,6 +64,14 @@ def _member(service: Service, environment: Environment, plan: MemberPlan, turn: 
     )
 
 
+def by_service(members: Iterable[Member]) -> dict[str, list[Member]]:
+    """The members of each service, in the order in which they come."""
+    found: dict[str, list[Member]] = {}
+    for member in members:
+        found.setdefault(member.service, []).append(member)
+    return found
+
+
 def departing(changes: Iterable[Change], environment: Environment) -> frozenset[str]:
     """The members that the changes of a plan do away with: those whose interface or record goes."""
     going = [change.id for change in changes if change.action in {"delete", "forget"}]

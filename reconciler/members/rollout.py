@@ -6,7 +6,7 @@ member that waits for one that comes later. The cursor is the revision that each
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from reconciler.members.live import Live, Pod
@@ -51,10 +51,3 @@ def following(members: Sequence[Member], works: Mapping[str, Outcome], live: Liv
     if not leader:
         return Rollout(until="its application says who leads")
     return Rollout(old[first])
-
-
-def by_service(members: Iterable[Member]) -> dict[str, list[Member]]:
-    found: dict[str, list[Member]] = {}
-    for member in members:
-        found.setdefault(member.service, []).append(member)
-    return found

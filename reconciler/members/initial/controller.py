@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from reconciler import errors
@@ -12,9 +12,9 @@ from reconciler.members.initial import job
 from reconciler.members.initial.decide import Verdict, decide
 from reconciler.members.initial.job import Turn
 from reconciler.members.live import Live, Set
-from reconciler.members.member import Member
+from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
-from reconciler.members.rollout import NOBODY, by_service
+from reconciler.members.rollout import NOBODY
 from reconciler.model.desired import Desired
 from reconciler.model.initialise import LEADER, Initialisation, Script
 from reconciler.model.outcome import Done, Outcome, Waiting
@@ -82,24 +82,23 @@ class Initialiser:
 
     def tick(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome]:
         """One step for each service that can take one; how each that has an initialisation stands."""
+        return self._each(desired, members, live, lambda case, verdict: self._act(case, verdict, desired))
+
+    def look(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome]:
+        """How each service that has an initialisation stands, without doing anything about it."""
+        return self._each(desired, members, live, lambda _, verdict: verdict.outcome)
+
+    def _each(
+        self, desired: Desired, members: Iterable[Member], live: Live, stands: Callable[[_Case, Verdict], Outcome]
+    ) -> dict[str, Outcome]:
         cases, outcomes = self._cases(desired, members, live)
         try:
             turns = self._turns(desired) if cases else {}
         except errors.ProviderError as error:
             return {**outcomes, **dict.fromkeys((case.service.name for case in cases), refusal(error))}
-        for case in cases:
-            verdict = decide(case.wanted, case.situation, turns.get(case.service.name, ()), self.clock.now())
-            outcomes[case.service.name] = self._act(case, verdict, desired)
-        return outcomes
-
-    def look(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome]:
-        """How each service that has an initialisation stands, without doing anything about it."""
-        cases, outcomes = self._cases(desired, members, live)
-        turns = self._turns(desired) if cases else {}
-        for case in cases:
-            verdict = decide(case.wanted, case.situation, turns.get(case.service.name, ()), self.clock.now())
-            outcomes[case.service.name] = verdict.outcome
-        return outcomes
+        now = self.clock.now()
+        verdicts = [(case, decide(case.wanted, case.situation, turns.get(case.service.name, ()), now)) for case in cases]
+        return outcomes | {case.service.name: stands(case, verdict) for case, verdict in verdicts}
 
     def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, str]:
         """Who leads each service that can say so and has a member to restart: "" while it is being asked, `NOBODY` where it cannot say."""
