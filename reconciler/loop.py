@@ -14,14 +14,15 @@ from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
-from reconciler.model.outcome import Done, Failed, Outcome, Waiting
+from reconciler.model.outcome import Done, Failed, Outcome, Waiting, goes_on
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
-from reconciler.ports import Progress
+from reconciler.ports import Lease, Progress
 from reconciler.resources import baseline, moved
 from reconciler.settle import observe, settle
 from reconciler.world import World
 
+HOLDS_FOR = 60.0  # seconds after its last heartbeat that another host's lease of a pass is respected
 TICK = 0.5
 ALL_EVERY = 30.0  # seconds between two looks at services of which nothing is expected
 CALM = 1.5  # seconds between two steps while nothing is waited for but the engine
@@ -47,6 +48,11 @@ class Options:
     wait: bool = True
     progress: Progress = field(default=lambda *_: None)
     said: Said = field(default=lambda _: None)
+
+
+def lock(world: World) -> Lease:
+    """The lease of a pass that carries something out; LockHeld where another pass has it."""
+    return world.leases().hold("apply", duration=HOLDS_FOR)
 
 
 def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), seen: frozenset[ResourceId] = frozenset()) -> Prepared:
@@ -139,7 +145,7 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
         state.outcomes.update(seen)
         state.options.said(seen)
         late = world.clock.monotonic() >= state.deadline or world.stopping() or not state.options.wait
-        waiting = any(_goes_on(outcome) for name, outcome in seen.items() if name not in state.broken)
+        waiting = any(goes_on(outcome) for name, outcome in seen.items() if name not in state.broken)
         if through and (late or not waiting):
             return
         took = world.clock.monotonic() - began
@@ -175,10 +181,6 @@ def _step(tick: Callable[[], Mapping[str, Outcome]], before: Mapping[str, Outcom
         return {**(before or {"-": Done()}), "-": Waiting(f"it can be reached again: {error.message}")}
 
 
-def _goes_on(outcome: Outcome) -> bool:
-    return isinstance(outcome, Waiting) or (isinstance(outcome, Failed) and outcome.retryable)
-
-
 def _standings(world: World, desired: Desired) -> Mapping[str, Outcome]:
     return {f"components/{standing.summary.configuration}": standing.outcome for standing in world.components(desired)}
 
@@ -206,4 +208,4 @@ def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[Reso
     return {id: since[stack] for id, stack in gone.items() if stack in since}
 
 
-__all__ = ["Options", "Prepared", "Said", "converge", "prepare", "settle"]
+__all__ = ["Options", "Prepared", "Said", "converge", "lock", "prepare", "settle"]

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from reconciler import bootstrap, errors, local, reading
+from reconciler import bootstrap, errors, local, loop, reading
 from reconciler.api.routes import Routes
 from reconciler.api.server import served
 from reconciler.bootstrap import Home
@@ -24,7 +24,6 @@ from reconciler.serving.post import Post, Step
 from reconciler.serving.tend import Tender, Tenders
 
 ROLES = ("reconcile", "members", "batcher", "operator", "api")
-APPLY_HOLDS_FOR = 60.0  # seconds after its last heartbeat that a pass's lock is respected, as that of `apply`
 _IDLE = 1.0
 _BOUNDS = {"branch": 180.0, "reconcile": 30.0, "members": 60.0, "components": 180.0, "api": 30.0}  # seconds: how long a step may take
 
@@ -73,7 +72,7 @@ class Branch:
         @contextmanager
         def locked() -> Iterator[None]:
             try:
-                with world.leases().hold("apply", duration=APPLY_HOLDS_FOR) as home.lease:
+                with loop.lock(world) as home.lease:
                     yield
             finally:
                 home.lease = None

@@ -24,8 +24,6 @@ from reconciler.ports import Lease
 from reconciler.render import text
 from reconciler.world import World
 
-HOLDS_FOR = 60.0  # seconds after its last heartbeat that a lease of another host is respected
-
 
 @click.command()
 @click.argument("planfile_", metavar="[PLANFILE]", required=False, type=click.Path(path_type=Path, exists=True, dir_okay=False))
@@ -84,7 +82,7 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
         if found or service in desired.held:
             hint = "remove it from the specs first; `apply` then does the rest"
             raise errors.UsageError(f"{found.origin if found else options.repo} still declares {service}", hint=hint)
-        with home.interruptible(), world.leases().hold("apply", duration=HOLDS_FOR) as home.lease:
+        with home.interruptible(), loop.lock(world) as home.lease:
             seen = loop.settle(world, desired.environment.name, _note)
             only = frozenset({service})
             prepared = loop.prepare(world, desired, only, seen)
@@ -97,7 +95,7 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
 
 def _locked(world: World, hand: Hand | None) -> AbstractContextManager[Lease | None]:
     """The lease of a pass; none where a server makes the pass, which takes it where it needs it."""
-    return nullcontext() if hand else world.leases().hold("apply", duration=HOLDS_FOR)
+    return nullcontext() if hand else loop.lock(world)
 
 
 def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:

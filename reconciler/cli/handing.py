@@ -11,7 +11,7 @@ from reconciler.api.routes import APPLY
 from reconciler.loop import Options, Prepared
 from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
-from reconciler.model.outcome import Failed, Outcome, Waiting
+from reconciler.model.outcome import Failed, Outcome, Waiting, goes_on
 from reconciler.model.report import Report
 from reconciler.ports import Checkpoints, Recall, Recorded
 from reconciler.serving import handover
@@ -83,7 +83,7 @@ class Hand:
             outcomes = self._outcomes(standing)
             how.said(outcomes)
             late = world.clock.monotonic() >= deadline or (standing["state"] == "applied" and not how.wait)
-            if late or world.stopping() or not any(_goes_on(outcome) for outcome in outcomes.values()):
+            if late or world.stopping() or not any(goes_on(outcome) for outcome in outcomes.values()):
                 return Report(prepared.plan.revision, outcomes)
             world.clock.sleep(LOOK_EVERY)
             try:
@@ -115,7 +115,3 @@ class Hand:
         if standing["state"] == "applying":
             return {"serve": Waiting("the engine is through")}
         return {name: handover.heard(told) for name, told in standing["outcomes"].items()}
-
-
-def _goes_on(outcome: Outcome) -> bool:
-    return isinstance(outcome, Waiting) or (isinstance(outcome, Failed) and outcome.retryable)

@@ -42,6 +42,11 @@ def first_lacking(*outcomes: Outcome | None) -> Outcome:
     return next((one for one in outcomes if one is not None and not isinstance(one, Done)), Done())
 
 
+def goes_on(outcome: Outcome) -> bool:
+    """Whether another look may find it done."""
+    return isinstance(outcome, Waiting) or (isinstance(outcome, Failed) and outcome.retryable)
+
+
 def spell(outcome: Outcome) -> str:
     """An outcome as the reason why something is not as it should be; "" where it is."""
     match outcome:
