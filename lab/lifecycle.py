@@ -20,7 +20,7 @@ from lab.error import LabError
 from lab.layout import Layout
 
 UP_WITHIN = 120.0
-DOWN_WITHIN = 90.0  # seconds: the kernel takes down hundreds of mounts and networks, one after another
+DOWN_WITHIN = 30.0  # seconds
 GRACE = 5.0  # seconds until a lab that was asked to end is ended
 
 
@@ -44,10 +44,12 @@ def require() -> None:
 def down(directory: Path) -> bool:
     """End the lab in *directory* and everything it started; whether there was one."""
     directory = directory.absolute()
-    started, found, held = time.monotonic(), set[int](), False
+    started, found, held = time.monotonic(), dict[int, str](), False
     while (ending := _ending(found, directory)) or layout.is_held(directory):
         held = True
         waited = time.monotonic() - started
+        if waited > GRACE and ending and not any(namespace.runs(pid, found[pid]) for pid in ending):
+            break
         if waited > DOWN_WITHIN:
             raise LabError(f"the lab in {directory} does not end (processes {ending})", hint="end it as the user that brought it up")
         for pid in ending:
@@ -180,9 +182,9 @@ def _last_line(path: Path) -> str:
         return ""
 
 
-def _ending(found: set[int], directory: Path) -> list[int]:
-    """Add the inits of *directory* to *found*; those that are still there. One that ends has no command line long before it is gone."""
-    found.update(namespace.inits(directory))
+def _ending(found: dict[int, str], directory: Path) -> list[int]:
+    """Add the inits of *directory* and their pid namespaces to *found*: those still there. One that ends has no command line any more."""
+    found.update((pid, namespace.own_pids(pid) or found.get(pid, "")) for pid in namespace.inits(directory))
     return sorted(pid for pid in found if namespace.is_alive(pid))
 
 

@@ -101,17 +101,43 @@ def is_alive(pid: int) -> bool:
     return state not in "ZX"
 
 
+def runs(init: int, own: str) -> bool:
+    """Whether anything runs in the pid namespace *own* of *init*.
+
+    An init that ends waits for every entry of its namespace. Those of processes that came in from outside are their parents' to collect,
+    and where the parent was killed, the outer machine's reaper's, which may never do it.
+    """
+    if not is_alive(init):
+        return False
+    try:
+        ends = not Path(f"/proc/{init}/cmdline").read_bytes()
+    except OSError:
+        return False
+    return not ends or any(is_alive(pid) for pid in _inside(init, own) if pid != init)
+
+
 def members(init: int) -> dict[int, int]:
     """Every process of *init*'s pid namespace, and of those that its processes have made in it: its number there → its number here."""
-    own = _link(init)
-    if own in ("", _link(os.getpid())):  # not in a namespace of its own yet, or gone
+    own = own_pids(init)
+    if not own:  # not in a namespace of its own yet, or gone
         return {}
     depth = len(_status(init).get("NSpid", ())) - 1
+    return {status["NSpid"][depth]: pid for pid, status in _inside(init, own).items() if len(status.get("NSpid", ())) > depth}
+
+
+def _inside(init: int, own: str) -> dict[int, dict[str, list[int]]]:
+    """What /proc says of *init*, of all in the pid namespace *own*, and of what those have made."""
     told = {pid: _status(pid) for pid in _processes()}
-    inside = {pid for pid in told if _link(pid) == own}
+    inside = {pid for pid in told if pid == init or (own and own_pids(pid) == own)}
     while below := {pid for pid, status in told.items() if pid not in inside and status.get("PPid", [0])[0] in inside}:
         inside |= below
-    return {told[pid]["NSpid"][depth]: pid for pid in inside if len(told[pid].get("NSpid", ())) > depth}
+    return {pid: told[pid] for pid in inside}
+
+
+def own_pids(pid: int) -> str:
+    """The pid namespace that *pid* is in, where it is not ours; nothing where it is gone, or ends."""
+    found = _link(pid)
+    return "" if found == _link(os.getpid()) else found
 
 
 def _link(pid: int) -> str:

@@ -37,6 +37,17 @@ def start(command: str, directory: Path) -> subprocess.Popen[bytes]:
     return subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
+ABANDONS = """
+import ctypes, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER
+entered = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, text=True)
+entered.stdout.readline()
+entered.kill()
+print("abandoned", flush=True)
+sys.stdin.read()
+"""
+
+
 def kill(process: subprocess.Popen[bytes]) -> None:
     process.kill()
     process.wait()
@@ -158,6 +169,19 @@ def test_a_down_that_is_killed_again_and_again_can_be_repeated(directory: Path) 
     lifecycle.down(directory)
     assert running.pid in pids
     assert_gone(directory, pids)
+
+
+def test_a_lab_goes_down_though_nobody_collects_who_came_in_from_outside(directory: Path) -> None:
+    running, _ = lifecycle.up(directory)
+    command = namespace.entering(running.pid, ("sh", "-c", "echo in; read nothing < /dev/zero"), directory="/")
+    pids = everyone(directory)
+    with subprocess.Popen([sys.executable, "-c", ABANDONS, *command], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as outside:
+        assert outside.stdout
+        assert outside.stdout.readline() == b"abandoned\n"
+        assert lifecycle.down(directory)
+        assert alive(pids) <= {running.pid}, "it waits for the entry of whom nobody collects, and runs no more"
+        assert layout.read(directory) is None
+        assert not layout.is_held(directory)
 
 
 def test_the_end_of_init_is_the_end_of_everything_and_the_next_lab_begins_empty(directory: Path) -> None:
