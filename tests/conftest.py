@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -24,6 +25,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--kills", type=int, default=KILLS, metavar="N", help=f"kill the reconciler at N random moments (default {KILLS})")
     what = f"compare the diff with N dry runs of each kind (default {DRY_RUNS})"
     group.addoption("--dry-runs", type=int, default=DRY_RUNS, metavar="N", help=what)
+    group.addoption(
+        "--labs", type=Path, default=None, metavar="DIR", help="judge the labs that an earlier run left in DIR (default: this run's)"
+    )
     group.addoption("--boundary", type=int, default=None, metavar="K", help="of the kills at boundaries, only the one at effect K")
     group.addoption("--kill", type=int, default=None, metavar="I", help="of the kills at random moments, only the I-th (from 0)")
 
@@ -44,6 +48,13 @@ def seed(pytestconfig: pytest.Config) -> int:
     """What the end-to-end world is generated from."""
     chosen: int = pytestconfig.getoption("--seed")
     return chosen
+
+
+@pytest.fixture(scope="session")
+def run_of_labs(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the labs are whose calls are judged."""
+    chosen: Path | None = pytestconfig.getoption("--labs")
+    return chosen or tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture(scope="session")

@@ -21,9 +21,9 @@ EVERYBODYS = ("system:discovery", "system:basic-user", "system:public-info-viewe
 
 
 @pytest.fixture(scope="module")
-def labs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """The folders of all labs of this run."""
-    return [path.parent for path in tmp_path_factory.getbasetemp().rglob(control_plane.AUDIT)]
+def labs(run_of_labs: Path) -> list[Path]:
+    """The folders of all labs of the run."""
+    return [path.parent for path in run_of_labs.rglob(control_plane.AUDIT)]
 
 
 def lines(path: Path) -> Iterator[dict[str, object]]:
