@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab.agent.api import Api, Mirror
+import httpx2 as httpx
+
+from lab.agent.api import Api, ApiError, Mirror
 from lab.agent.state import Json
 from lab.nodes import DRIVER
+
+LINGERS = 2.0  # seconds until a node tells that it uses a volume no more: a kubelet tells every ten, so a Pod may start again in place
 
 
 class Blocked(Exception):
@@ -31,6 +37,7 @@ class Disks:
         self._folder = folder
         self._mounted: dict[str, Disk] = {}
         self._wanted: dict[str, dict[str, set[str]]] = {}
+        self._lingering: set[asyncio.Task[None]] = set()
 
     async def want(self, node: str, handle: str, pod: str) -> None:
         """Say that *node* uses the volume: the controller manager does not detach it then."""
@@ -55,13 +62,27 @@ class Disks:
         place.mkdir(exist_ok=True)
         return place
 
-    async def give_back(self, node: str, handle: str, pod: str) -> None:
+    def give_back(self, node: str, handle: str, pod: str) -> None:
         """*pod*'s processes are gone: the volume is no longer theirs."""
         self.unmount(node, handle, pod)
         users = self._wanted.get(node, {}).get(handle, set())
         users.discard(pod)
-        if not users and self._wanted.get(node, {}).pop(handle, None) is not None:
-            await self.report(node)
+        if not users and handle in self._wanted.get(node, {}):
+            task = asyncio.create_task(self._let_go(node, handle))
+            self._lingering.add(task)
+            task.add_done_callback(self._lingering.discard)
+
+    async def _let_go(self, node: str, handle: str) -> None:
+        """Tell that *node* uses the volume no more, unless another Pod of its does by then."""
+        told = False
+        while not told:
+            await asyncio.sleep(LINGERS)
+            if self._wanted.get(node, {}).get(handle):
+                return
+            self._wanted.get(node, {}).pop(handle, None)
+            with suppress(httpx.HTTPError, ApiError):
+                await self.report(node)
+                told = True
 
     def unmount(self, node: str, handle: str, pod: str) -> None:
         """Like `give_back`, of a node that can't tell anybody."""

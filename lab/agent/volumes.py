@@ -61,7 +61,7 @@ class Volumes:
         """Give everything back."""
         pod = self._place.pod
         for handle, _ in self._handles.values():
-            await self._store.disks.give_back(pod["spec"]["nodeName"], handle, pod["metadata"]["uid"])
+            self._store.disks.give_back(pod["spec"]["nodeName"], handle, pod["metadata"]["uid"])
         await asyncio.to_thread(self.drop)
 
     def lose(self, handle: str) -> None:

@@ -1,7 +1,8 @@
 """FireCamp's two workflows, step by step: a service is created (C1 to C8), and a member is scheduled onto another node (P1 to P5).
 
 The service is a MongoDB replica set (its server is the lab's stand-in). Its members are judged by boto3, kubectl and an unchanged driver,
-which writes from the moment of success on, through everything else. Beside it lives a member with an address of its own.
+which writes from the moment of success on, through everything else. Beside it live members of one each.
+In the end everything that places members is stopped.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any
 import pytest
 
 from lab import namespace
+from lab.aws.client import Switches
 from reconciler.members.act import LEASE_PREFIX
 from tests.e2e import run
 from tests.e2e.judge import ADDRESS, Judge, tags
@@ -28,7 +30,7 @@ from tests.e2e.lab_world import judge
 from tests.e2e.run import Run
 from tests.e2e.workshop import Repository, Workshop
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
 FOLDER, ZONE = "specs/lab", "db.internal"
 CLIENT = Path(__file__).parents[1] / "integration" / "mongo_client.py"
 ENVIRONMENT = """\
@@ -47,18 +49,19 @@ spec:
   volumes: {data: {size: 1Gi}, journal: {size: 1Gi}}
   options: {cacheSize: 256Mi}
 """
-STATIC = """\
+ALONE = """\
 apiVersion: reconciler/v1
 kind: Service
-metadata: {name: fixed}
+metadata: {{name: {name}}}
 spec:
   type: redis
   replicas: 1
-  addresses: private
-  volumes: {data: {size: 1Gi}}
+  zones: [{zone}]
+  addresses: {addresses}
+  volumes: {{data: {{size: 1Gi}}}}
 """
 MEMBERS = ("docs-0", "docs-1", "docs-2")
-WITHIN = 120.0
+WITHIN = 180.0
 
 
 @dataclass
@@ -135,7 +138,9 @@ def running_since(pod: dict[str, Any]) -> float:
 
 @pytest.fixture(scope="module")
 def story(workshop: Workshop) -> Iterator[Story]:
-    files = {"environment.yaml": ENVIRONMENT, "fixed.yaml": STATIC}
+    alone = {"fixed": ("us-east-1a", "private"), "loose": ("us-east-1b", "none"), "calm": ("us-east-1c", "none")}
+    texts = {f"{name}.yaml": ALONE.format(name=name, zone=zone, addresses=how) for name, (zone, how) in alone.items()}
+    files = {"environment.yaml": ENVIRONMENT, **texts}
     told = Story(workshop, workshop.repository("config", {f"{FOLDER}/{name}": text for name, text in files.items()}), judge(workshop))
     yield told
     for one in told.seen.values():
@@ -209,33 +214,40 @@ def test_c8_only_then_the_user_hears_of_success(story: Story) -> None:
     story.seen["writer"] = story.client(do="write", first=0, seconds=30)
 
 
+def attend(story: Story) -> Run:
+    """Let somebody go on placing members now that the user's apply has ended; it serves the commit that was applied."""
+    words = ("serve", "-e", "lab", "--repo", str(story.config.bare), "--ref", "main", "--interval", "1s", "--listen", "127.0.0.1:0")
+    return run.start(words, story.workshop.directory, story.workshop.environment, f"attends-{os.getpid()}")
+
+
+def end(running: Run) -> None:
+    if not running.over:
+        running.signal(signal.SIGTERM, group=False)
+        running.end()
+
+
 @pytest.fixture(scope="module")
 def attended(story: Story) -> Iterator[Run]:
-    """Somebody who goes on placing members now that the user's apply has ended; it serves the commit that was applied."""
-    words = ("serve", "-e", "lab", "--repo", str(story.config.bare), "--ref", "main", "--interval", "1s", "--listen", "127.0.0.1:0")
     story.config.push("main")
-    running = run.start(words, story.workshop.directory, story.workshop.environment, f"attends-{os.getpid()}")
+    running = attend(story)
     yield running
-    running.signal(signal.SIGTERM, group=False)
-    running.end()
+    end(running)
 
 
 def test_p1_the_orchestrator_puts_a_container_on_another_node(story: Story, attended: Run) -> None:
     for member in (story.seen["primary"], "fixed-0"):
         old = story.pods()[member]
-        story.seen[f"old {member}"] = (old["metadata"]["uid"], old["spec"]["nodeName"], story.record(member))
-        story.workshop.kubectl("cordon", old["spec"]["nodeName"])
+        uid, node = old["metadata"]["uid"], old["spec"]["nodeName"]
+        story.seen[f"old {member}"], story.seen[f"node of {member}"] = story.record(member), node
+        story.workshop.kubectl("cordon", node)
         story.workshop.kubectl("delete", "pod", member, "--wait=false")
-    for member in (story.seen["primary"], "fixed-0"):
-        uid, node, _ = story.seen[f"old {member}"]
-        story.until(lambda member=member, uid=uid: (pod := story.pods().get(member)) and _placed(pod, uid))
+        story.until(lambda member=member, uid=uid: (pod := story.pods().get(member)) and pod["metadata"]["uid"] != uid and is_ready(pod))
         assert story.pods()[member]["spec"]["nodeName"] != node
         story.workshop.kubectl("uncordon", node)
 
 
-def _placed(pod: dict[str, Any], uid: str) -> bool:
-    ready = {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}.get("Ready")
-    return pod["metadata"]["uid"] != uid and ready == "True"
+def is_ready(pod: dict[str, Any]) -> bool:
+    return {one["type"]: one["status"] for one in pod["status"].get("conditions", ())}.get("Ready") == "True"
 
 
 def test_p2_the_container_waits_before_anything_of_it_starts(story: Story) -> None:
@@ -257,8 +269,8 @@ def test_p4_its_name_leads_to_the_new_node_or_its_address_has_moved_there(story:
     member = story.seen["primary"]
     pod = story.pods()[member]
     assert story.judge.resolve(f"{member}.{ZONE}") == [story.record(member)] == [pod["status"]["podIP"]]
-    assert story.record(member) != story.seen[f"old {member}"][2]
-    assert story.record("fixed-0") == story.seen["old fixed-0"][2]
+    assert story.record(member) != story.seen[f"old {member}"]
+    assert story.record("fixed-0") == story.seen["old fixed-0"]
     (interface,) = story.judge.interfaces()["interface/lab/fixed/fixed-0"]
     assert interface["PrivateIpAddress"] == story.record("fixed-0")
     assert interface["Attachment"]["InstanceId"] == story.judge.instance(story.pods()["fixed-0"]["spec"]["nodeName"])
@@ -269,9 +281,59 @@ def test_p5_its_volumes_are_there_and_nowhere_else_and_no_write_is_lost(story: S
     node = story.judge.instance(story.pods()[member]["spec"]["nodeName"])
     mine = [one for one in story.volumes().values() if tags(one)[ADDRESS].startswith(f"volume/lab/docs/{member}/")]
     assert [[attached["InstanceId"] for attached in one["Attachments"]] for one in mine] == [[node], [node]]
-    written = answer(story.seen["writer"])
+    written = answer(story.seen.pop("writer"))
     failed = [int(one.partition(":")[0]) for one in written["failed"]]  # a driver tries a write twice, and tells its caller then
     assert max(written["acknowledged"]) > max(failed, default=-1)
     print(f"the longest time between two acknowledged writes: {written['longest']:.1f} s")  # noqa: T201 - measured
     after = answer(story.client(do="read"))["members"]
     assert all(set(written["acknowledged"]) <= set(one["numbers"]) for one in after.values())
+
+
+def test_one_query_by_the_members_name_finds_what_it_said_wherever_it_ran(story: Story) -> None:
+    """As a collector has it: the files of all nodes, each named by namespace, Pod and uid, and a Pod is called as its member."""
+    member = story.seen["primary"]
+    found = Path(story.workshop.running.dir, "logs", "pods").glob(f"*_{member}_*/member/*.log")
+    places = [line.rpartition(" ")[2] for file in found for line in file.read_text().splitlines() if "is in its place on" in line]
+    assert sorted(places) == sorted([story.seen[f"node of {member}"], story.pods()[member]["spec"]["nodeName"]])
+
+
+def test_with_nobody_left_who_places_members_those_that_stay_start_again_and_one_that_must_move_waits(story: Story, attended: Run) -> None:
+    """No reconciler, no AWS: a member whose name can't be confirmed waits for a minute where it last ran, says so, and starts."""
+    end(attended)
+    before, nodes = story.pods(), set(story.judge.objects("nodes"))
+    on = {node: [name for name, pod in before.items() if pod["spec"]["nodeName"] == node and name != "loose-0"] for node in nodes}
+    switches = Switches(story.workshop.running.aws.endpoint)
+    number = switches.order("error", match={}, code="ServiceUnavailable", status=503)
+    try:
+        for node in sorted(nodes):
+            delete(story, on[node], away_from=nodes - {node})
+        delete(story, ["loose-0"], away_from={before["loose-0"]["spec"]["nodeName"]})
+        staying = before.keys() - {"loose-0"}
+        story.until(lambda: all(story.pods()[name]["status"]["phase"] == "Running" for name in staying))
+        story.until(lambda: is_ready(story.pods()["fixed-0"]))  # the others' names lead to where they were
+        after = story.pods()
+        assert {name: after[name]["spec"]["nodeName"] for name in staying} == {name: before[name]["spec"]["nodeName"] for name in staying}
+        for name in ("docs-0", "docs-1", "docs-2", "calm-0"):
+            assert "it last ran on this node" in story.workshop.kubectl("logs", name, "-c", "member")
+        assert after["loose-0"]["status"]["phase"] == "Pending", "it is elsewhere, and so waits for as long as it takes"
+    finally:
+        switches.lift(number)
+    again = attend(story)
+    story.until(lambda: all(map(is_ready, story.pods().values())))
+    end(again)
+
+
+def delete(story: Story, names: list[str], away_from: set[str]) -> None:
+    """Delete Pods, and see to it that their successors come to no node of *away_from*."""
+    if not names:
+        return
+    old = {name: story.pods()[name]["metadata"]["uid"] for name in names}
+    story.workshop.kubectl("cordon", *sorted(away_from))
+    story.workshop.kubectl("delete", "pod", *names, "--wait=false")
+
+    def are_placed() -> bool:
+        pods = story.pods()
+        return all((pod := pods.get(name)) and pod["metadata"]["uid"] != old[name] and "nodeName" in pod["spec"] for name in names)
+
+    story.until(are_placed)
+    story.workshop.kubectl("uncordon", *sorted(away_from))
