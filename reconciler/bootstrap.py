@@ -19,6 +19,7 @@ from reconciler.loop import Prepared
 from reconciler.members import act, read
 from reconciler.members.live import Live, Node
 from reconciler.members.member import declared, departing
+from reconciler.members.snapshots import controller as snapshots
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -131,6 +132,8 @@ class Home(Outside):
             look=self._look,
             taken=self._taken,
             nodes=self._nodes,
+            snapshots=lambda: snapshots.read(self.cloud, environment),
+            take=self._take,
         )
 
     @cached_property
@@ -190,6 +193,10 @@ class Home(Outside):
         initial = self.initialiser.tick(desired, members, standing.live)
         services = {name: first_lacking(unbound.get(name), outcome, initial.get(name)) for name, outcome in standing.services.items()}
         return {**services, **{name: standing.members[name] for name in going if name in standing.members}}
+
+    def _take(self, desired: Desired, outcomes: Mapping[str, Outcome], progress: Progress) -> None:
+        for whom, how, words in self.taker.tick(desired, outcomes):
+            progress(whom, how, words)
 
     def _standing(self, desired: Desired) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)
