@@ -154,6 +154,16 @@ def test_a_plan_warns_of_a_snapshot_that_is_stale() -> None:
     assert "Warning" not in text.render(MemoryWorld().plan(desired(redis("kv", HOURLY))).plan), "a new one has none yet"
 
 
+def test_data_that_says_whose_it_is_goes_to_nobody_else() -> None:
+    cluster = redis("copy", "options: {shards: 3}", of("kv"), replicas=6)
+    (fault,) = loaded(cluster).faults
+    assert str(fault) == (
+        "specs/lab/services.yaml:9:26: a redis service cannot begin with the snapshots of another: its data has its cluster's members, and "
+        "would join them. only kv itself can have them back"
+    )
+    assert not loaded(cluster.replace("service: kv", "service: copy")).faults
+
+
 @pytest.mark.parametrize(
     ("line", "said"),
     [
