@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from reconciler.apply import Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
 from reconciler.members import act, read
+from reconciler.members.flight import Flights
 from reconciler.members.live import Live, Node
 from reconciler.members.member import declared, departing
 from reconciler.members.snapshots import controller as snapshots
@@ -195,8 +197,16 @@ class Home(Outside):
         return {**services, **{name: standing.members[name] for name in going if name in standing.members}}
 
     def _take(self, desired: Desired, outcomes: Mapping[str, Outcome], progress: Progress) -> None:
-        for whom, how, words in self.taker.tick(desired, outcomes):
-            progress(whom, how, words)
+        """Beside the members: nobody waits for a place because EBS is slow. What was done is told by the step after."""
+        flights, deeds = self._aside
+        if self.taker.is_due(desired, outcomes):
+            flights.run({"snapshots": lambda: deeds.extend(self.taker.tick(desired, outcomes))})
+        while deeds:
+            progress(*deeds.popleft())
+
+    @cached_property
+    def _aside(self) -> tuple[Flights, deque[snapshots.Deed]]:
+        return Flights(), deque()
 
     def _standing(self, desired: Desired) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)

@@ -176,7 +176,7 @@ def snapshots(workshop: Workshop, config: Repository) -> list[dict[str, Any]]:
 
 
 def test_a_restore_drill_reads_back_a_row_that_was_written_before_the_snapshot(
-    served: Server, config: Repository, workshop: Workshop
+    served: Server, config: Repository, workshop: Workshop, looking: Judge
 ) -> None:
     """And none that was written after it."""
     assert redis(workshop, "kv-0", "set", "row", "before") == "OK"
@@ -198,6 +198,17 @@ def test_a_restore_drill_reads_back_a_row_that_was_written_before_the_snapshot(
     workshop.kubectl("wait", "pod/drill-0", "pod/drill-1", "--for=condition=Ready", "--timeout=120s")
     assert redis(workshop, "drill-0", "get", "row") == "before"
     assert redis(workshop, "kv-0", "get", "row") == "after"
+
+    def disks() -> dict[str, int]:
+        found = looking.volumes()
+        return {one["VolumeId"]: one["Size"] for address, each in found.items() if address.startswith("volume/lab/drill/") for one in each}
+
+    before = disks()
+    lines = [line for line in DRILL.format(time="").replace("2Gi", "3Gi").splitlines() if "restoreFrom" not in line]
+    config.commit("Keep it, and let it grow", {"specs/lab/drill.yaml": "\n".join(lines)})
+    config.push("main:served")
+    served.until(lambda: set(disks().values()) == {3})
+    assert disks().keys() == before.keys(), "nothing is made anew once the words that brought it are gone"
 
 
 @pytest.fixture(scope="module")

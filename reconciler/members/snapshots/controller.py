@@ -48,9 +48,13 @@ class Taker:
     together: Together
     next: float = float("-inf")
 
+    def is_due(self, desired: Desired, outcomes: Mapping[str, Outcome]) -> bool:
+        """Whether a look is worth while; it costs nothing to ask."""
+        return self.clock.monotonic() >= self.next and any(one.snapshots and one.name in outcomes for one in desired.services)
+
     def tick(self, desired: Desired, outcomes: Mapping[str, Outcome]) -> tuple[Deed, ...]:
         """See to the snapshots of the services that *outcomes* tells of; what was done, and what was refused."""
-        if not any(one.snapshots and one.name in outcomes for one in desired.services) or self.clock.monotonic() < self.next:
+        if not self.is_due(desired, outcomes):
             return ()
         wanted = tuple(decide.asked(desired, self.types, outcomes))
         known = read(self.cloud, desired.environment)
