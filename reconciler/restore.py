@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from reconciler.model import moment
 from reconciler.model.address import ResourceId
@@ -29,14 +30,17 @@ class Restoring:
     known: Snapshots = field(default_factory=Snapshots)
 
 
-def restore(desired: Desired, observed: Observed, read: Callable[[], Snapshots]) -> Restoring:
-    """*desired* with where the data of volumes comes from that are to be made. Snapshots are only *read* where somebody asks for some."""
+def restore(desired: Desired, observed: Observed, read: Callable[[], Snapshots], now: float) -> Restoring:
+    """*desired* with where the data of volumes comes from that are to be made, at *now*, in seconds since the epoch.
+
+    Snapshots are only *read* where somebody asks for some.
+    """
     asking = {one.name: one for one in desired.services if one.restore_from and one.restore_from.service}
     lacking = list(_lacking(asking, desired, observed)) if asking else []
     if not lacking and not any(one.snapshots for one in desired.services):
         return Restoring(desired)
     known = read()
-    sources = {resource.id: _source(resource, asking[resource.stack], known) for resource in lacking}
+    sources = {resource.id: _source(resource, asking[resource.stack], known, now) for resource in lacking}
     resources = {**desired.resources}
     for id, source in sources.items():
         if source.snapshot:
@@ -50,12 +54,20 @@ def _lacking(asking: Mapping[str, Service], desired: Desired, observed: Observed
             yield resource
 
 
-def _source(resource: Resource, service: Service, known: Snapshots) -> Source:
+def _source(resource: Resource, service: Service, known: Snapshots, now: float) -> Source:
+    """Always the same for one service and one moment: what is cut off goes on with what it began with."""
     wanted = service.restore_from
-    assert wanted is not None  # noqa: S101 - only those that ask come here
+    assert wanted is not None and wanted.moment is not None  # noqa: S101, PT018 - only those that ask come here
     if known.unread:
         return Source(unread=f"the snapshots of {wanted.service} could not be read: {known.unread}; nothing is done about it")
+    if wanted.moment.timestamp() > now:
+        why = f"{wanted.snapshot_time} is yet to come, and until then it would mean other snapshots each time: choose one that has been"
+        return Source(refused=f"{service.locate('spec.restoreFrom.snapshotTime')}: {why} ({_LISTS})")
     found = known.newest(str(wanted.service), wanted.moment)
+    if pending := next((one for one in known.sets.get(str(wanted.service), ()) if _comes_between(one, found, wanted.moment)), None):
+        return Source(
+            unread=f"the snapshots of {wanted.service} of {_when(pending)} are not completed yet, and are nearer to what is asked for"
+        )
     if found is None:
         return Source(refused=f"{service.locate('spec.restoreFrom.snapshotTime')}: {_no_set(wanted, known)}")
     part = copies.part(resource.id, moved.base(service).name)
@@ -64,6 +76,10 @@ def _source(resource: Resource, service: Service, known: Snapshots) -> Source:
         way = "have the members and volumes that it had then; more can come once those are there and restoreFrom is taken out"
         return Source(refused=f"{service.locate('spec.restoreFrom')}: {told}: {way}")
     return _fitting(resource, found.parts[part], found)
+
+
+def _comes_between(one: SnapshotSet, found: SnapshotSet | None, wanted: datetime) -> bool:
+    return one.state == "pending" and one.taken <= wanted and (found is None or one.taken > found.taken)
 
 
 def _fitting(resource: Resource, snapshot: Snapshot, found: SnapshotSet) -> Source:

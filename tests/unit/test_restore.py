@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -103,7 +104,7 @@ def test_the_members_of_a_renamed_service_are_known_by_their_numbers() -> None:
     world.converge(redis("cache", HOURLY, "movedFrom: {name: kv}"))
     world.clock.time += 3600
     world.converge(redis("cache", HOURLY, "movedFrom: {name: kv}"))
-    planned = volumes(world, redis("cache", HOURLY, "movedFrom: {name: kv}") + "---\n" + redis("copy", of("cache", "2026-02-01T00:00:00Z")))
+    planned = volumes(world, redis("cache", HOURLY, "movedFrom: {name: kv}") + "---\n" + redis("copy", of("cache", "2026-01-01T01:00:00Z")))
     assert "of kv-1/data" in planned["copy-1/data"].reason
 
 
@@ -114,6 +115,10 @@ def test_the_members_of_a_renamed_service_are_known_by_their_numbers() -> None:
             redis("copy", of("kv", "2025-12-31T23:59:59Z")),
             "services.yaml:8:44: kv has no complete snapshot that was taken by 2025-12-31T23:59:59Z: choose a later moment; it has "
             + FIRST,
+        ),
+        (
+            redis("copy", of("kv", "2026-01-02T00:00:00Z")),
+            "services.yaml:8:44: 2026-01-02T00:00:00Z is yet to come, and until then it would mean",
         ),
         (redis("copy", of("nobody")), "services.yaml:8:48: nobody has no complete snapshot (`reconcile snapshots` lists them): leave"),
         (
@@ -137,6 +142,20 @@ def test_what_could_not_be_read_is_no_snapshot_that_is_missing() -> None:
     assert {(change.action, change.reason) for change in planned.values()} == {
         ("hold", "the snapshots of kv could not be read: RequestLimitExceeded; nothing is done about it")
     }
+
+
+def test_a_set_that_is_still_pending_is_waited_for_where_it_is_nearer() -> None:
+    world = begun()
+    world.cloud.ec2.snapshots.takes = timedelta(hours=2)
+    world.clock.time += 7200
+    world.converge(redis("kv", HOURLY))
+    world.clock.time += 60
+    planned = volumes(world, redis("kv", HOURLY) + "---\n" + redis("copy", of("kv", "2026-01-01T02:00:30Z")))
+    assert {(change.action, change.reason) for change in planned.values()} == {
+        ("hold", "the snapshots of kv of 2026-01-01T02:00:00Z are not completed yet, and are nearer to what is asked for")
+    }
+    before = volumes(world, redis("kv", HOURLY) + "---\n" + redis("copy", of("kv", "2026-01-01T01:00:00Z")))
+    assert {change.action for change in before.values()} == {"create"}
 
 
 def test_snapshots_are_read_in_one_list_and_only_where_somebody_asks() -> None:
