@@ -306,7 +306,7 @@ def test_a_failed_snapshot_makes_no_set() -> None:
 BLOWS: list[Blow] = ["kill-before", "kill-after", "error-before", "error-after"]
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     blows=st.lists(st.tuples(st.sampled_from(BLOWS), st.integers(1, 6), st.integers(1, 90) | st.just(3601)), max_size=12),
     late=st.sampled_from([0.0, 0.0, 20.0]),
