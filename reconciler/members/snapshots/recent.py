@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
 from reconciler.model import moment
 from reconciler.model.condition import Condition, Type
-from reconciler.model.desired import Desired
 from reconciler.model.duration import age
 from reconciler.model.observation import Observed
 from reconciler.model.service import Service
@@ -33,10 +32,10 @@ def condition(service: Service, known: Snapshots, now: float) -> Condition | Non
     return Condition(TYPE, "True", "Taken", since=since)
 
 
-def warnings(desired: Desired, observed: Observed, known: Snapshots, now: float) -> Iterator[str]:
+def warnings(services: Iterable[Service], observed: Observed, known: Snapshots, now: float) -> Iterator[str]:
     """`kv: its last complete snapshot is 3d old, and it asks for one every 1d`. Of a new service nobody is warned."""
     born: dict[str, float] | None = None
-    for service in desired.services:
+    for service in services:
         found = condition(service, known, now)
         if found is None or found.status != "False" or service.snapshots is None:
             continue
