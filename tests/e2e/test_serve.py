@@ -175,8 +175,14 @@ def snapshots(workshop: Workshop, config: Repository) -> list[dict[str, Any]]:
     return [one for one in json.loads(told) if one["state"] == "complete"]
 
 
+def disks(looking: Judge) -> dict[str, int]:
+    """The volumes of the drill, with their sizes."""
+    found = looking.volumes()
+    return {one["VolumeId"]: one["Size"] for address, each in found.items() if address.startswith("volume/lab/drill/") for one in each}
+
+
 def test_a_restore_drill_reads_back_a_row_that_was_written_before_the_snapshot(
-    served: Server, config: Repository, workshop: Workshop, looking: Judge
+    served: Server, config: Repository, workshop: Workshop
 ) -> None:
     """And none that was written after it."""
     assert redis(workshop, "kv-0", "set", "row", "before") == "OK"
@@ -199,17 +205,6 @@ def test_a_restore_drill_reads_back_a_row_that_was_written_before_the_snapshot(
     assert redis(workshop, "drill-0", "get", "row") == "before"
     assert redis(workshop, "kv-0", "get", "row") == "after"
 
-    def disks() -> dict[str, int]:
-        found = looking.volumes()
-        return {one["VolumeId"]: one["Size"] for address, each in found.items() if address.startswith("volume/lab/drill/") for one in each}
-
-    before = disks()
-    lines = [line for line in DRILL.format(time="").replace("2Gi", "3Gi").splitlines() if "restoreFrom" not in line]
-    config.commit("Keep it, and let it grow", {"specs/lab/drill.yaml": "\n".join(lines)})
-    config.push("main:served")
-    served.until(lambda: set(disks().values()) == {3})
-    assert disks().keys() == before.keys(), "nothing is made anew once the words that brought it are gone"
-
 
 @pytest.fixture(scope="module")
 def runner(workshop: Workshop) -> Path:
@@ -223,10 +218,13 @@ def runner(workshop: Workshop) -> Path:
 
 
 def test_a_runners_apply_is_handed_over_where_the_environment_names_the_server(
-    served: Server, config: Repository, workshop: Workshop, runner: Path
+    served: Server, config: Repository, workshop: Workshop, looking: Judge, runner: Path
 ) -> None:
+    """Beside it, the restored service grows without the words that brought it."""
+    restored = disks(looking)
     named = ENVIRONMENT.format(more=f"api: {served.url}\n  policy: approval")
-    config.commit("Let people approve", {OURS: named, PATH: SERVICE.format(replicas=3)})
+    grown = "\n".join(line for line in DRILL.format(time="").replace("2Gi", "3Gi").splitlines() if "restoreFrom" not in line)
+    config.commit("Let people approve", {OURS: named, PATH: SERVICE.format(replicas=3), "specs/lab/drill.yaml": grown})
     config.push("main:served")
     served.until(lambda: "policy: approval leaves" in served.running.said)
     at = ("--repo", str(config.bare), "--ref", "served")
@@ -245,6 +243,7 @@ def test_a_runners_apply_is_handed_over_where_the_environment_names_the_server(
     assert "pod/kv-2" in workshop.kubectl("get", "pods", "-o", "name")
     assert not list((runner / ".reconcile").rglob("*.db"))  # neither its engine nor its store were used
     assert reconcile("plan", "--detailed-exitcode").stdout.startswith("No changes.")
+    assert disks(looking) == dict.fromkeys(restored, 3), "nothing is made anew for want of them"
 
 
 def test_sigterm_ends_it_with_everything_given_back(served: Server, config: Repository, workshop: Workshop) -> None:
