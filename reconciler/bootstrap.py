@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,8 +18,10 @@ from reconciler.apply import Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
 from reconciler.members import act, read
+from reconciler.members.flight import Flights
 from reconciler.members.live import Live, Node
 from reconciler.members.member import declared, departing
+from reconciler.members.snapshots import controller as snapshots
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -131,6 +134,8 @@ class Home(Outside):
             look=self._look,
             taken=self._taken,
             nodes=self._nodes,
+            snapshots=lambda: snapshots.read(self.cloud, environment),
+            take=self._take,
         )
 
     @cached_property
@@ -190,6 +195,18 @@ class Home(Outside):
         initial = self.initialiser.tick(desired, members, standing.live)
         services = {name: first_lacking(unbound.get(name), outcome, initial.get(name)) for name, outcome in standing.services.items()}
         return {**services, **{name: standing.members[name] for name in going if name in standing.members}}
+
+    def _take(self, desired: Desired, outcomes: Mapping[str, Outcome], progress: Progress) -> None:
+        """Beside the members: nobody waits for a place because EBS is slow. What was done is told by the step after."""
+        flights, deeds = self._aside
+        if self.taker.is_due(desired, outcomes):
+            flights.run({"snapshots": lambda: deeds.extend(self.taker.tick(desired, outcomes))})
+        while deeds:
+            progress(*deeds.popleft())
+
+    @cached_property
+    def _aside(self) -> tuple[Flights, deque[snapshots.Deed]]:
+        return Flights(), deque()
 
     def _standing(self, desired: Desired) -> Mapping[str, Outcome]:
         members = declared(desired.services, desired.environment, self.types)

@@ -137,7 +137,8 @@ class ServiceType:
     *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
-    leads: that member restarts last, whatever the order.
+    leads: that member restarts last, whatever the order. *remembers* says what of the service's own its data has inside, in words that
+    follow "has": no service of another name can begin with a copy of that; "" where it has nothing of the kind.
     """
 
     name: str
@@ -151,6 +152,7 @@ class ServiceType:
     secrets: Callable[[Service, Environment], tuple[Generated, ...]] = lambda _service, _environment: ()
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
+    remembers: Callable[[Service], str] = lambda _service: ""
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

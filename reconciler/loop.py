@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from reconciler import apply, errors, past, pin
+from reconciler import apply, errors, past, pin, restore
 from reconciler import plan as planning
 from reconciler.diff import Context, diff, strangers
 from reconciler.members import zones
 from reconciler.members.member import declared
+from reconciler.members.snapshots import recent
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -17,6 +18,7 @@ from reconciler.model.observation import Observed
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting, goes_on
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
+from reconciler.model.snapshot import Snapshots
 from reconciler.ports import Lease, Progress
 from reconciler.resources import baseline, moved
 from reconciler.settle import observe, settle
@@ -32,12 +34,16 @@ Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A plan, and what it was made from; *only* are the services that it was narrowed to, empty for all there is."""
+    """A plan, and what it was made from; *only* are the services that it was narrowed to, empty for all there is.
+
+    *snapshots* were read where some service asks for any.
+    """
 
     plan: Plan
     desired: Desired
     observed: Observed
     only: frozenset[str] = frozenset()
+    snapshots: Snapshots = field(default_factory=Snapshots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +66,25 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     observed = observe(world, seen)
     desired = pin.pin(desired, observed, world.types)
     observed = moved.follow(desired, observed)
-    desired = baseline.fill(desired, observed)
+    restoring = restore.restore(baseline.fill(desired, observed), observed, world.snapshots, world.clock.now())
+    desired = restoring.desired
     revision = desired.revision
-    known = world.checkpoints.stacks(revision.environment)
+    recorded = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     orders = {service.name: world.types[service.type].order for service in desired.services}
-    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders))
-    if new := strangers.wanted(changes, known or {}):
+    gone = _gone_since(world, desired, observed)
+    changes = diff(desired, observed, Context(world.kinds, recorded, gone, only, stopped, orders, restoring.sources))
+    if new := strangers.wanted(changes, recorded or {}):
         changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))
     summaries = world.summarise(desired) if not only else ()
     records = past.recorded(world, desired, changes)
     held = {name: why for name, why in desired.held.items() if not only or name in only}
     plan = replace(planning.make(revision, past.protected(changes, records), observed, summaries), held=held)
     plan = past.kept(plan, records, desired, observed)
-    plan = replace(past.recalled(world, plan, records, desired, observed), warnings=_warnings(world, plan, desired))
-    return Prepared(plan, desired, observed, only)
+    asked = (service for service in desired.services if not only or service.name in only)
+    told = (*_warnings(world, plan, desired), *recent.warnings(asked, observed, restoring.known, world.clock.now()))
+    plan = replace(past.recalled(world, plan, records, desired, observed), warnings=told)
+    return Prepared(plan, desired, observed, only, restoring.known)
 
 
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
@@ -91,11 +101,19 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: world.members(_restless(world, plan, waited, state), plan.changes, options.progress)),
+            lambda: _ticking(world, state, lambda: _members(world, prepared, waited, state)),
             lambda: _ticking(world, state, lambda: {} if prepared.only else _standings(world, desired)),
         )
     )
     return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})
+
+
+def _members(world: World, prepared: Prepared, waited: Desired, state: _State) -> Mapping[str, Outcome]:
+    """One step of the members. What is spared of snapshots is what all services name, however few are waited for."""
+    progress = state.options.progress
+    outcomes = world.members(_restless(world, prepared.plan, waited, state), prepared.plan.changes, progress)
+    world.take(prepared.desired, {**state.outcomes, **outcomes}, progress)
+    return outcomes
 
 
 def _is_to_be_marked(change: Change, observed: Observed) -> bool:

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.components.ports import Records, SessionRunner
     from reconciler.members.controller import Controller as MembersController
     from reconciler.members.initial.controller import Initialiser
+    from reconciler.members.snapshots.controller import Taker
     from reconciler.model.componentstate import ComponentState
 
 API_TOKEN = "reconciler-api"  # noqa: S105 - the Secret's name
@@ -216,6 +217,13 @@ class Outside:
         from reconciler.members.controller import Controller  # noqa: PLC0415
 
         return Controller(self.members_cluster, self.members_cloud, self.clock, self.environment)
+
+    @cached_property
+    def taker(self) -> Taker:
+        from providers import together  # noqa: PLC0415
+        from reconciler.members.snapshots.controller import Taker  # noqa: PLC0415
+
+        return Taker(self.members_cloud, self.clock, self.types, together.run)
 
     @cached_property
     def initialiser(self) -> Initialiser:

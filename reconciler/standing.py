@@ -1,21 +1,31 @@
-"""Where things stand: three words for each service, and what each volume is for. Built from a plan, pure but for the world it reads."""
+"""Where things stand: three words for each service, what each volume is for, which snapshots there are.
+
+Built from a plan, pure but for the world it reads.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from reconciler import loop
+from reconciler.members.snapshots import recent
+from reconciler.model import moment
+from reconciler.model.condition import Condition
 from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.outcome import Done, Waiting, spell
 from reconciler.model.plan import ComponentsSummary, Plan
+from reconciler.model.snapshot import Snapshot as Copy
+from reconciler.model.snapshot import Snapshots
+from reconciler.render import shapes
 from reconciler.render.shapes import ServiceStanding as Row
-from reconciler.render.shapes import Volume, VolumeState
+from reconciler.render.shapes import SnapshotSet, Volume, VolumeState
 from reconciler.world import World
 
 
-def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[tuple[Row, float]]:
-    """A row a service, and since when it counts: the last apply, in seconds since the epoch; 0 where there was none."""
+def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[tuple[Row, float, tuple[Condition, ...]]]:
+    """A row a service, its conditions, and since when it counts: the last apply, in seconds since the epoch; 0 where there was none."""
     prepared = loop.prepare(world, desired)
     last = next(iter(world.history.entries(desired.environment.name, 1)), None) or {}
     ready = world.standing(prepared.desired)
@@ -25,24 +35,26 @@ def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[t
             continue
         outcome = ready.get(service.name, Waiting("its members are known"))
         unsynced = _unsynced(prepared.plan, service.name)
+        copied = recent.condition(service, prepared.snapshots, world.clock.now())
+        stale = copied.message if copied and copied.status != "True" else ""
         row: Row = {
             "service": service.name,
             "synced": "OutOfSync" if unsynced else "Synced",
             "ready": "Ready" if isinstance(outcome, Done) else "NotReady",
             "configured": configured,
-            "reason": unsynced or spell(outcome),
+            "reason": unsynced or spell(outcome) or stale,
             "revision": str(last.get("commit", ""))[:7],
         }
-        yield row, last.get("time", 0.0)
+        yield row, last.get("time", 0.0), (copied,) if copied else ()
     yield from _held(desired, only)
 
 
-def _held(desired: Desired, only: frozenset[str]) -> Iterator[tuple[Row, float]]:
+def _held(desired: Desired, only: frozenset[str]) -> Iterator[tuple[Row, float, tuple[Condition, ...]]]:
     """A row for each service whose document is invalid: it is left as it is, and who its members are is not known."""
     for name in sorted(desired.held.keys() - {service.name for service in desired.services}):
         if not only or name in only:
             why = f"on hold: {desired.held[name]}"
-            yield {"service": name, "synced": "OutOfSync", "ready": "-", "configured": "-", "reason": why, "revision": ""}, 0.0
+            yield {"service": name, "synced": "OutOfSync", "ready": "-", "configured": "-", "reason": why, "revision": ""}, 0.0, ()
 
 
 def _unsynced(plan: Plan, service: str) -> str:
@@ -72,6 +84,27 @@ def volumes(observed: Observed, desired: Desired) -> Iterator[Volume]:
                     "zone": live.attributes.get("zone", ""),
                     "state": _state(live, declared=id in desired.resources or id.service in desired.held),
                 }
+
+
+def snapshots(known: Snapshots) -> Iterator[tuple[SnapshotSet, datetime]]:
+    """Every set of snapshots, also of services that are gone, and when it was taken."""
+    for service, sets in sorted(known.sets.items()):
+        for one in sets:
+            told: SnapshotSet = {
+                "service": service,
+                "slot": one.slot,
+                "taken": moment.spell(moment.whole(one.taken)),
+                "age": "",
+                "state": one.state,
+                "of": one.of,
+                "volumes": [_snapshot(each) for _, each in sorted(one.parts.items())],
+            }
+            yield told, one.taken
+
+
+def _snapshot(one: Copy) -> shapes.Snapshot:
+    _, member, name = one.address.rsplit("/", 2)
+    return {"id": one.id, "member": member, "name": name, "size": f"{one.size}Gi", "state": one.state}
 
 
 def _state(live: Observation, *, declared: bool) -> VolumeState:

@@ -15,6 +15,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
 from reconciler.model.outcome import Outcome
 from reconciler.model.plan import ComponentsSummary
+from reconciler.model.snapshot import Snapshots
 from reconciler.ports import Checkpoints, Clock, History, Leases, Payload, Progress
 
 
@@ -27,7 +28,8 @@ class World:
     how each of theirs stands; *retain* marks volumes whose spec is gone; *clear* removes what dead runs left in the engine's record.
     *together* runs calls side by side and ends when all have; *stopping* turns true when a person interrupts.
     *look* reads one Kubernetes object whole, for the little that bulk reads drop; *taken* says which names of objects anybody has taken.
-    *nodes* are the cluster's, None where they could not be read.
+    *nodes* are the cluster's, None where they could not be read. *snapshots* reads those of volumes; *take* sees to them for services of
+    which it is told how they stand.
     """
 
     kinds: Mapping[str, Kind]
@@ -50,3 +52,5 @@ class World:
     look: Callable[[ResourceId], Payload | None] = lambda _: None
     taken: Callable[[Collection[ResourceId]], frozenset[ResourceId]] = lambda _: frozenset()
     nodes: Callable[[], Mapping[str, Node] | None] = lambda: None
+    snapshots: Callable[[], Snapshots] = Snapshots
+    take: Callable[[Desired, Mapping[str, Outcome], Progress], None] = lambda *_: None

@@ -166,4 +166,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    remembers=lambda _: "the cluster's name and its members' addresses",
 )

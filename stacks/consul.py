@@ -118,4 +118,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    remembers=lambda _: "its peers' addresses, and would join them",
 )

@@ -231,4 +231,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    remembers=lambda _: "the id of the cluster, which is that of its name",
 )

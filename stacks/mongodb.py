@@ -291,6 +291,7 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    remembers=lambda _: "the name of the replica set and its members' addresses",
     secrets=secrets,
     initialise=initialise,
 )

@@ -282,6 +282,7 @@ SERVICE = ServiceType(
     members=members,
     options=Options,
     check=check,
+    remembers=lambda service: "its cluster's members, and would join them" if _options(service).shards else "",
     secrets=secrets,
     initialise=initialise,
 )

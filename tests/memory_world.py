@@ -19,6 +19,7 @@ from reconciler.loop import Prepared
 from reconciler.members import act
 from reconciler.members.controller import Controller
 from reconciler.members.member import declared, departing
+from reconciler.members.snapshots import controller as snapshots
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -102,6 +103,7 @@ class MemoryWorld:
 
     def world(self, environment: Environment) -> World:
         controller = Controller(self.cluster, self.cloud, self.clock, environment)
+        taker = snapshots.Taker(self.cloud, self.clock, TYPES, _one_after_the_other)
 
         def members(wanted: Desired, changes: Iterable[Change], progress: Progress) -> Mapping[str, Outcome]:
             self._run_pods()
@@ -110,6 +112,10 @@ class MemoryWorld:
             for whom, deed in standing.deeds:
                 progress(whom, "done", deed)
             return {**standing.services, **{name: standing.members[name] for name in going if name in standing.members}}
+
+        def take(wanted: Desired, outcomes: Mapping[str, Outcome], progress: Progress) -> None:
+            for whom, how, words in taker.tick(wanted, outcomes):
+                progress(whom, how, words)
 
         return World(
             kinds=KINDS,
@@ -131,6 +137,8 @@ class MemoryWorld:
             stopping=lambda: self.cloud.fate.stopped,
             look=self._look,
             taken=lambda ids: strangers.taken(self.cluster, ids),
+            snapshots=lambda: snapshots.read(self.cloud, environment),
+            take=take,
         )
 
     def _look(self, id: ResourceId) -> Mapping[str, Any] | None:

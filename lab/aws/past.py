@@ -68,6 +68,7 @@ def _compute(backend: Any) -> View:
     interfaces = {key: copy.copy(interface) for key, interface in backend.enis.items()}
     return [
         (backend, "volumes", {key: _volume(volume) for key, volume in backend.volumes.items()}),
+        (backend, "snapshots", {key: copy.copy(snapshot) for key, snapshot in backend.snapshots.items()}),
         (backend, "enis", interfaces),
         (backend, "addresses", [copy.copy(address) for address in backend.addresses]),
         (backend, "tags", defaultdict(dict, {key: dict(tags) for key, tags in backend.tags.items()})),

@@ -13,6 +13,7 @@ from pathlib import Path
 from lab.aws import moto_app
 from lab.aws.calls import CallLog
 from lab.aws.control import Control
+from lab.aws.disks import Disks
 from lab.aws.exchange import Server
 from lab.aws.front import Front
 from lab.aws.record import FILE, Record
@@ -20,12 +21,12 @@ from lab.aws.settings import Settings
 from lab.aws.world import World
 
 
-def make(settings: Settings, address: tuple[str, int], told: Path | None = None) -> Server:
-    """A server bound to *address*, not yet serving. Which role asks for what is written to the file *told*."""
-    world = World(settings)
+def make(settings: Settings, address: tuple[str, int], folder: Path | None = None) -> Server:
+    """A server bound to *address*, not yet serving, of the lab in *folder*: there volumes lie, and which role asks for what is written."""
+    world = World(settings, Disks(folder))
     front = Front(world, moto_app.make(world))
-    if told:
-        front.calls = CallLog(Record(told).see)
+    if folder:
+        front.calls = CallLog(Record(folder / "aws" / FILE).see)
     world.later.start()
     return Server(address, Control(front))
 
@@ -52,7 +53,7 @@ def main() -> int:
     asked = _arguments()
     try:
         (asked.dir / "aws").mkdir(parents=True, exist_ok=True)
-        server = make(Settings().changed(asked.settings), (asked.host, asked.port), asked.dir / "aws" / FILE)
+        server = make(Settings().changed(asked.settings), (asked.host, asked.port), asked.dir)
     except (OSError, ValueError) as error:
         sys.stderr.write(f"error: lab AWS on {asked.host}:{asked.port}: {error}\nhint: is another lab up on this address?\n")
         return 1

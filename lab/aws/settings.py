@@ -32,6 +32,7 @@ class Settings:
     stopping: float = 0.5
     modifying: float = 0.4
     optimizing: float = 0.6
+    snapshotting: float = 1.0
     insync: float = 0.5
     ahead: float = 0.0
     addresses: int = 5

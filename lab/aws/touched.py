@@ -16,16 +16,25 @@ from lab import layout
 from lab.aws.calls import Call
 from lab.aws.policy import Keys, Touched
 
-_MADE = {"CreateVolume": "volume", "CreateNetworkInterface": "network-interface", "AllocateAddress": "elastic-ip"}
+_MADE = {
+    "CreateVolume": "volume",
+    "CreateSnapshot": "snapshot",
+    "CreateSnapshots": "snapshot",
+    "CreateNetworkInterface": "network-interface",
+    "AllocateAddress": "elastic-ip",
+}
 _TYPES = {
     "vol": "volume",
+    "snap": "snapshot",
     "eni": "network-interface",
     "eipalloc": "elastic-ip",
     "subnet": "subnet",
     "sg": "security-group",
     "i": "instance",
 }
-_NAMED = re.compile(r"^(Volume|NetworkInterface|Allocation|Subnet|SecurityGroup|Instance|Resource)Id(\.\d+)?$")
+_NAMED = re.compile(
+    r"^(InstanceSpecification\.)?(Volume|Snapshot|NetworkInterface|Allocation|Subnet|SecurityGroup|Instance|Resource)Id(\.\d+)?$"
+)
 _SPECIFIED = re.compile(r"^TagSpecification\.\d+\.Tag\.(\d+)\.Key$")
 _TAGGED = re.compile(r"^Tag\.(\d+)\.Key$")
 _ZONE = re.compile(r"/hostedzone/(\w+)")
@@ -78,6 +87,8 @@ def _ids(form: Mapping[str, str], backend: Any) -> Iterator[str]:
     for name, value in form.items():
         if _NAMED.match(name) and value.rpartition("-")[0] in _TYPES:
             yield value
+        if name == "InstanceSpecification.InstanceId":
+            yield from _taken(value, form, backend)
         elif name == "AttachmentId":
             for interface in backend.enis.values():
                 if interface.attachment_id == value:
@@ -86,5 +97,18 @@ def _ids(form: Mapping[str, str], backend: Any) -> Iterator[str]:
             yield from (one.allocation_id for one in backend.addresses if one.association_id == value)
 
 
+def _taken(instance: str, form: Mapping[str, str], backend: Any) -> Iterator[str]:
+    """The volumes of *instance* of which CreateSnapshots takes one each."""
+    excluded = {value for name, value in form.items() if name.startswith("InstanceSpecification.ExcludeDataVolumeId")}
+    boots = form.get("InstanceSpecification.ExcludeBootVolume", "").lower() != "true"
+    for volume in backend.volumes.values():
+        at = volume.attachment
+        if at and at.instance.id == instance and volume.id not in excluded and (boots or at.device != at.instance.root_device_name):
+            yield volume.id
+
+
 def _arn(kind: str, id: str) -> str:
+    """A snapshot belongs to its region, whose account is told by its tags alone."""
+    if kind == "snapshot":
+        return f"arn:aws:ec2:{layout.REGION}::snapshot/{id}"
     return f"arn:aws:ec2:{layout.REGION}:{DEFAULT_ACCOUNT_ID}:{kind}/{id}"

@@ -8,6 +8,7 @@ from typing import Any
 
 from moto.core.utils import utcnow
 
+from lab.aws.disks import Disks
 from lab.aws.events import Events
 from lab.aws.later import Later
 from lab.aws.past import Past
@@ -17,8 +18,9 @@ from lab.aws.settings import Settings
 class World:
     """One account's world. Moto has no locks of its own, so every call into it is made under *lock*."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, disks: Disks | None = None) -> None:
         self.settings = settings
+        self.disks = disks or Disks()
         self.lock = threading.RLock()
         self.past = Past()
         self.later = Later(self.lock, self.past.keep)

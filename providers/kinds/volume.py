@@ -50,6 +50,7 @@ class _Volume:
             "zone": payload["AvailabilityZone"],
             "state": payload.get("State", ""),
             "instance": attached.get("InstanceId", ""),
+            "snapshot": payload.get("SnapshotId", ""),
         }
         return marked.observation(
             self.name, environment, payload["VolumeId"], fields, attributes=attributes, since=payload.get("CreateTime", "")
@@ -75,7 +76,8 @@ class _Volume:
         from pulumi_aws import ebs  # noqa: PLC0415 - a third of a second, likewise
 
         # an alias is read back as the key behind it, which the engine would take for a reason to replace the volume
-        kept = pulumi.ResourceOptions(ignore_changes=["kmsKeyId"])
+        # what it was made from is only said then: without that, too, it would be replaced
+        kept = pulumi.ResourceOptions(ignore_changes=["kmsKeyId", "snapshotId"])
         made = ebs.Volume(
             str(resource.id),
             availability_zone=fields["zone"],
@@ -85,6 +87,7 @@ class _Volume:
             iops=fields.get("iops"),
             throughput=fields.get("throughput"),
             kms_key_id=fields.get("kms_key"),
+            snapshot_id=fields.get("snapshot"),
             tags=fields["tags"],
             opts=pulumi.ResourceOptions.merge(options, kept),
         )
@@ -134,6 +137,6 @@ _INPUTS = {
     "throughput": "throughput",
     "kms_key": "kmsKeyId",
     "tags": "tags",
-}
+}  # not `snapshotId`: nothing declares what it was made from once it is there
 
 KIND: Kind = _Volume()

@@ -1,4 +1,4 @@
-"""EC2 in memory: volumes, interfaces, elastic addresses and tags. Methods are named and answer as the operations of its API."""
+"""EC2 in memory: volumes, snapshots, interfaces, elastic addresses and tags. Methods are named and answer as the operations of its API."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from providers.memory import disk
+from providers.memory import copied, disk
 from providers.memory.disk import Modifications
 from providers.memory.refusal import refuse
 from providers.memory.still import FixedClock
@@ -36,6 +36,7 @@ class Ec2:
         self.addresses: dict[str, Thing] = {}
         self._tokens: dict[str, str] = {}
         self._numbers = itertools.count(1)
+        self.snapshots = copied.Snapshots(clock, self._id)
 
     def describe_volumes(self, Filters: Iterable[Any] = (), VolumeIds: Iterable[str] = ()) -> Thing:  # noqa: N803 - AWS's own names
         return {"Volumes": _chosen(self.volumes, VolumeIds, Filters, "InvalidVolume.NotFound")}
@@ -44,6 +45,7 @@ class Ec2:
         known = self._tokens.get(asked.get("ClientToken", ""))
         if known:
             return self.volumes[known]
+        source = self.snapshots.of(asked)
         volume = {
             "VolumeId": self._id("vol"),
             "State": "available",
@@ -51,7 +53,8 @@ class Ec2:
             "CreateTime": _CREATED,
             "Attachments": [],
             **{name: value for name, value in asked.items() if name not in {"TagSpecifications", "ClientToken"} and value is not None},
-            **disk.shaped(asked),
+            **disk.shaped({**asked, **source}),
+            **source,
             "Tags": _specified(asked),
         }
         self.volumes[volume["VolumeId"]] = volume
@@ -71,6 +74,21 @@ class Ec2:
             raise refuse("VolumeInUse", f"Volume {VolumeId} is currently attached")
         del self.volumes[VolumeId]
         self.modifications.begun.pop(VolumeId, None)
+        return {}
+
+    def describe_snapshots(self, Filters: Iterable[Any] = (), OwnerIds: Iterable[str] = ()) -> Thing:  # noqa: N803, ARG002 - all are our own
+        return {"Snapshots": _chosen(self.snapshots.told(), (), Filters, "InvalidSnapshot.NotFound")}
+
+    def create_snapshot(self, VolumeId: str, **asked: Any) -> Thing:  # noqa: N803
+        return self.snapshots.make(_one(self.volumes, VolumeId, "InvalidVolume.NotFound"), _specified(asked))
+
+    def create_snapshots(self, InstanceSpecification: Mapping[str, Any], CopyTagsFromSource: str = "", **asked: Any) -> Thing:  # noqa: N803
+        given = _specified(asked)
+        volumes = copied.attached(self.volumes.values(), InstanceSpecification)
+        return {"Snapshots": [self.snapshots.make(one, [*(one["Tags"] if CopyTagsFromSource else ()), *given]) for one in volumes]}
+
+    def delete_snapshot(self, SnapshotId: str) -> Thing:  # noqa: N803
+        self.snapshots.delete(SnapshotId)
         return {}
 
     def describe_network_interfaces(self, Filters: Iterable[Any] = (), NetworkInterfaceIds: Iterable[str] = ()) -> Thing:  # noqa: N803
@@ -131,7 +149,9 @@ class Ec2:
     def _instance(self, id: str) -> Thing:
         held = [one for one in self.interfaces.values() if one.get("Attachment", {}).get("InstanceId") == id]
         placed = {"InstanceId": id, "InstanceType": "m5.large", "Placement": {"AvailabilityZone": self.instances[id]}}
-        return {**placed, "State": {"Name": "running"}, "NetworkInterfaces": held}
+        volumes = [one["VolumeId"] for one in copied.attached(self.volumes.values(), {"InstanceId": id})]
+        mapped = [{"DeviceName": f"/dev/xvd{number}", "Ebs": {"VolumeId": volume}} for number, volume in enumerate(volumes)]
+        return {**placed, "State": {"Name": "running"}, "NetworkInterfaces": held, "BlockDeviceMappings": mapped}
 
     def describe_addresses(self, Filters: Iterable[Any] = (), AllocationIds: Iterable[str] = ()) -> Thing:  # noqa: N803
         return {"Addresses": _chosen(self.addresses, AllocationIds, Filters, "InvalidAllocationID.NotFound")}

@@ -47,6 +47,7 @@ class _Aws:
 
     def make_volume(self, _id: ResourceId, fields: Fields) -> str:
         asked = {"AvailabilityZone": fields["zone"], "Encrypted": fields["encrypted"], "KmsKeyId": fields.get("kms_key"), **_disk(fields)}
+        asked |= {"SnapshotId": fields["snapshot"]} if "snapshot" in fields else {}
         made = self.cloud.call("ec2", "create_volume", **asked, TagSpecifications=_tagged("volume", fields))
         return str(made["VolumeId"])
 

@@ -19,6 +19,7 @@ COMMANDS = {
     "status": ("reconciler.cli.show:status", "Say how each service stands: synced, ready, configured."),
     "members": ("reconciler.cli.show:members", "List the members of services, and where they run."),
     "volumes": ("reconciler.cli.show:volumes", "List volumes: bound, retained, orphaned."),
+    "snapshots": ("reconciler.cli.show:snapshots", "List the snapshots of services, and how old they are."),
     "history": ("reconciler.cli.show:history", "List what was applied."),
     "explain": ("reconciler.cli.explain:explain", "Say why one resource is as it is."),
     "components": ("reconciler.cli.components:components", "Components and what is configured on them."),

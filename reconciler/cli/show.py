@@ -1,4 +1,4 @@
-"""The commands that only look: status, members, volumes, history, catalog, schema."""
+"""The commands that only look: status, members, volumes, snapshots, history, catalog, schema."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reconciler import bootstrap, kinds, standing
+from reconciler import bootstrap, errors, kinds, standing
 from reconciler.cli import table
 from reconciler.cli.options import Common, common
+from reconciler.members.conditions import seconds
 from reconciler.model.duration import age
 from reconciler.render import shapes
 
@@ -43,8 +44,10 @@ def status(options: Common, services: tuple[str, ...], watch: bool) -> None:
 def _standings(environment: str, options: Common, only: frozenset[str]) -> Iterator[shapes.Service]:
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, options.ref)
-        for row, since in standing.services(world, desired, only):
-            yield {**row, "age": age(home.clock.now() - since) if since else ""}
+        for row, since, found in standing.services(world, desired, only):
+            now = home.clock.now()
+            told = [_condition(one, seconds(one, now) if one.since else None) for one in found]
+            yield {**row, "age": age(now - since) if since else "", "conditions": told}
 
 
 @click.command()
@@ -100,6 +103,30 @@ def _volumes(environment: str, options: Common) -> list[shapes.Volume]:
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, options.ref)
         return list(standing.volumes(world.observe(), desired))
+
+
+@click.command()
+@click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
+@common()
+def snapshots(options: Common, services: tuple[str, ...]) -> None:
+    """List the snapshots of services, also of those that are gone: a line for all that were taken at one time."""
+    rows = [
+        row
+        for environment in options.environments()
+        for row in _snapshots(environment, options)
+        if not services or row["service"] in services
+    ]
+    shown = rows if options.form == "json" else [{**row, "volumes": f"{len(row['volumes'])} of {row['of']}"} for row in rows]
+    table.show(shown, ("service", "slot", "taken", "age", "state", "volumes"), options.form, "no snapshots")
+
+
+def _snapshots(environment: str, options: Common) -> Iterator[shapes.SnapshotSet]:
+    with bootstrap.home(environment) as home:
+        known = home.world(options.repo, options.ref)[0].snapshots()
+        if known.unread:
+            raise errors.ProviderError(known.unread)
+        for row, taken in standing.snapshots(known):
+            yield {**row, "age": age(max(0.0, home.clock.now() - taken.timestamp()))}
 
 
 @click.command()

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
+
+from reconciler.model import moment
 
 MOST, WINDOW = 4, timedelta(hours=24)  # https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_ModifyVolume.html
 HISTORY = "modified"  # an observation's attribute: what `marks.MODIFIED` has to say from the next modification on
 ENDED = frozenset({"completed", "failed"})
-_FORM = "%Y-%m-%dT%H:%M:%SZ"
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +27,7 @@ class Modification:
 
 def history(latest: Modification | None, tag: str) -> tuple[datetime, ...]:
     """When a volume was modified as far as that is known, the newest last."""
-    known = set(_read(tag)) | ({_whole(latest.began)} if latest else set())
+    known = set(_read(tag)) | ({moment.whole(latest.began)} if latest else set())
     return tuple(sorted(known)[-MOST:])
 
 
@@ -36,11 +37,11 @@ def busy(latest: Modification | None, known: tuple[datetime, ...], now: datetime
     The words stay the same for as long as nothing happens: a plan made of them is the same plan a minute later.
     """
     if latest and latest.state not in ENDED:
-        return f"its modification of {spell(_whole(latest.began))} is not completed yet, and EBS makes one at a time"
+        return f"its modification of {moment.spell(moment.whole(latest.began))} is not completed yet, and EBS makes one at a time"
     again = possible(known)
     if again is None or now is None or now >= again:
         return ""
-    return f"it was modified {MOST} times within 24 hours, which is all that EBS allows; the next is possible at {spell(again)}"
+    return f"it was modified {MOST} times within 24 hours, which is all that EBS allows; the next is possible at {moment.spell(again)}"
 
 
 def possible(known: tuple[datetime, ...]) -> datetime | None:
@@ -50,23 +51,13 @@ def possible(known: tuple[datetime, ...]) -> datetime | None:
 
 def remembered(known: Iterable[datetime]) -> str:
     """What the tag has to say from the next modification on: all but that one."""
-    return " ".join(spell(moment) for moment in sorted(known)[-(MOST - 1) :])
-
-
-def spell(moment: datetime) -> str:
-    return moment.astimezone(UTC).strftime(_FORM)
+    return " ".join(moment.spell(one) for one in sorted(known)[-(MOST - 1) :])
 
 
 def _read(tag: str) -> Iterable[datetime]:
     """The moments of a tag's text; what a person wrote there is no moment."""
     for word in tag.split():
         try:
-            yield datetime.strptime(word, _FORM).replace(tzinfo=UTC)
+            yield moment.read(word)
         except ValueError:
             continue
-
-
-def _whole(moment: datetime) -> datetime:
-    """The next whole second: never early, and the same however often it is read."""
-    later = moment.astimezone(UTC) + timedelta(microseconds=999_999)
-    return later.replace(microsecond=0)

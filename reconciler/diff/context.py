@@ -12,6 +12,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.snapshot import Source
 from reconciler.resources import moved
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
@@ -33,6 +34,7 @@ class Context:
     only: frozenset[str] = frozenset()  # services; empty means all
     stopped: frozenset[str] = frozenset()  # services whose members do not run
     orders: Mapping[str, Order] = field(default_factory=dict)  # by service: how its members restart
+    sources: Mapping[ResourceId, Source] = field(default_factory=dict)  # by volume that is to be made: where its data comes from
 
     def order(self, stack: str) -> Order:
         return self.orders.get(stack) or _last_first

@@ -56,10 +56,11 @@ def _ambiguous(resource: Resource, scene: Scene) -> Change | None:
 def _missing(resource: Resource, scene: Scene) -> Change | None:
     if scene.found(resource.id):
         return None
-    if early := _follows_nobody(resource, scene) or former.nothing_kept(resource, scene):
+    if early := _follows_nobody(resource, scene) or former.nothing_kept(resource, scene) or former.not_restored(resource, scene):
         return early
     fields = tuple(FieldChange((name,), None, value) for name, value in resource.fields.items())
-    return say(resource, "create", "declared, not found", fields=fields)
+    source = scene.context.sources.get(resource.id)
+    return say(resource, "create", source.told if source else "declared, not found", fields=fields)
 
 
 def _changes_hands(resource: Resource, scene: Scene) -> Change | None:

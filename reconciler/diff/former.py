@@ -1,4 +1,4 @@
-"""What was something else before: things of a service that has a new name, and volumes that a removed service has kept."""
+"""What was something else before: things of a service that has a new name, volumes that a removed service has kept, and copies."""
 
 from __future__ import annotations
 
@@ -29,6 +29,14 @@ def nothing_kept(resource: Resource, scene: Scene) -> Change | None:
         return None
     where = resource.locate("spec.restoreFrom") if resource.locate else resource.origin
     return say(resource, "refuse", f"{where}: nothing of {resource.stack} is retained; leave restoreFrom out to begin with an empty volume")
+
+
+def not_restored(resource: Resource, scene: Scene) -> Change | None:
+    """A volume that should be made from a snapshot, where there is none to make it from."""
+    source = scene.context.sources.get(resource.id)
+    if source is None or source.snapshot:
+        return None
+    return say(resource, "refuse", source.refused) if source.refused else say(resource, "hold", source.unread)
 
 
 def taken_over(change: Change, resource: Resource, live: Observation, scene: Scene) -> Change:

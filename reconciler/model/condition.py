@@ -1,4 +1,4 @@
-"""What a member has or lacks, as the commands show it."""
+"""What a member, or a service, has or lacks, as the commands show it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Type: TypeAlias = Literal[
-    "ZoneHasNode", "OldOwnerReleased", "SlotFree", "AddressBound", "VolumeReady", "NameResolves", "AppReady", "ConfigInSync"
+    "ZoneHasNode",
+    "OldOwnerReleased",
+    "SlotFree",
+    "AddressBound",
+    "VolumeReady",
+    "NameResolves",
+    "AppReady",
+    "ConfigInSync",
+    "SnapshotRecent",  # of a service
 ]
 Status: TypeAlias = Literal["True", "False", "Unknown"]
 

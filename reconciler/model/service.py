@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -34,6 +35,7 @@ _LIMITS: dict[str, _Limit] = {
     "standard": _Limit(1, 1024, None, None),
 }
 _IOPS_A_THROUGHPUT = 4  # IOPS that each MiB/s of a gp3 volume needs
+_OFTENEST = 60.0  # seconds between two snapshots
 _KEY = r"arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:(key|alias)/[A-Za-z0-9/_-]+"
 
 
@@ -115,7 +117,14 @@ class Snapshots(Part):
     """How often volumes are copied, and how many copies are kept."""
 
     every: Duration
-    keep: Positive
+    keep: Annotated[Positive, Field(le=1000)]
+
+    @field_validator("every")
+    @classmethod
+    def _not_too_often(cls, every: Duration) -> Duration:
+        if every.seconds < _OFTENEST:
+            raise ValueError(f"{every} is too often: who takes snapshots looks once a minute, so it is 1m at least")
+        return every
 
 
 class Restore(Part):
@@ -125,11 +134,32 @@ class Restore(Part):
     service: Text | None = None
     snapshot_time: Text | None = None
 
+    @field_validator("snapshot_time")
+    @classmethod
+    def _is_a_moment(cls, text: str | None) -> str | None:
+        if text is not None and _moment(text) is None:
+            raise ValueError(f"{text} is no moment: write it as 2026-11-22T18:00:00Z, with its offset from UTC")
+        return text
+
+    @property
+    def moment(self) -> datetime | None:
+        """The moment by which a snapshot has to have been taken."""
+        return _moment(self.snapshot_time or "")
+
     @model_validator(mode="after")
     def _one_source(self) -> Self:
         if self.retained == bool(self.service or self.snapshot_time) or bool(self.service) != bool(self.snapshot_time):
             raise ValueError("must be either {retained: true} or {service, snapshotTime}")
         return self
+
+
+def _moment(text: str) -> datetime | None:
+    """The moment that *text* says; None where it says none, or not whose time."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else None
 
 
 class Moved(Part):

@@ -17,6 +17,7 @@ OUTPUTS: Mapping[str, Any] = {
     "status": list[shapes.Service],
     "members": list[shapes.Member],
     "volumes": list[shapes.Volume],
+    "snapshots": list[shapes.SnapshotSet],
     "history": list[shapes.Applied],
     "catalog": list[shapes.ServiceType],
     "components-list": list[shapes.Component],

@@ -9,7 +9,7 @@ from typing import Any, Literal, NotRequired
 
 from typing_extensions import TypedDict
 
-from reconciler.model import condition
+from reconciler.model import condition, snapshot
 from reconciler.model.change import Action
 from reconciler.model.componentstate import Applied as LayerStatus
 from reconciler.model.componentstate import Status
@@ -191,14 +191,11 @@ class ServiceStanding(TypedDict):
     revision: str
 
 
-class Service(ServiceStanding):
-    """`status`: with the age of the last apply."""
-
-    age: str
-
-
 class Condition(TypedDict):
-    """Something that a member has or lacks; *message* says what is waited for, *since* is ISO 8601, "" where the cluster does not tell."""
+    """Something that a member or a service has or lacks; *message* says what is waited for.
+
+    *since* is ISO 8601, "" where the cluster does not tell.
+    """
 
     type: condition.Type
     status: condition.Status
@@ -206,6 +203,13 @@ class Condition(TypedDict):
     message: str
     since: str
     age: str
+
+
+class Service(ServiceStanding):
+    """`status`: with the age of the last apply."""
+
+    age: str
+    conditions: list[Condition]
 
 
 class Member(TypedDict):
@@ -234,6 +238,31 @@ class Volume(TypedDict):
     size: Any
     zone: str
     state: VolumeState
+
+
+class Snapshot(TypedDict):
+    """That of one volume; *state* is EBS's word for it."""
+
+    id: str
+    member: str
+    name: str
+    size: str
+    state: str
+
+
+class SnapshotSet(TypedDict):
+    """`snapshots`: those that were taken for the time *slot* of a service's schedule. Only a complete set can be restored.
+
+    *taken* is when the last of them was, ISO 8601: a `snapshotTime` from then on may mean this set.
+    """
+
+    service: str
+    slot: str
+    taken: str
+    age: str
+    state: snapshot.State
+    of: int
+    volumes: list[Snapshot]
 
 
 class Applied(TypedDict):

@@ -80,8 +80,15 @@ class Tenders:
 
 
 def members(progress: Progress) -> Tick:
-    """Places members; *progress* hears of what was done."""
-    return lambda charge: charge.ground.world.members(charge.desired, charge.changes, progress)
+    """Places members and sees to snapshots; *progress* hears of what was done."""
+
+    def tick(charge: Charge) -> Mapping[str, Outcome]:
+        world = charge.ground.world
+        outcomes = world.members(charge.desired, charge.changes, progress)
+        world.take(charge.desired, outcomes, progress)
+        return outcomes
+
+    return tick
 
 
 def components(charge: Charge) -> Mapping[str, Outcome]:

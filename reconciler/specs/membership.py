@@ -107,8 +107,18 @@ def _checked(draft: Draft, environment: Environment, type_: ServiceType) -> Iter
         steps = tuple(path.split("."))
         if steps[0] not in draft.faulty:
             yield draft.fault(message, hint, "spec", *steps)
+    yield from _copied(draft, type_)
     if "ignore" not in draft.faulty:
         yield from ceding.faults(draft, environment, type_)
+
+
+def _copied(draft: Draft, type_: ServiceType) -> Iterator[Fault]:
+    """Where a service is to begin with a copy of another's data that says whose it is."""
+    service: Service = draft.noun
+    source = service.restore_from
+    if source and source.service not in {None, service.name} and "restoreFrom" not in draft.faulty and (inside := type_.remembers(service)):
+        text = f"a {type_.name} service cannot begin with the snapshots of another: its data has {inside}"
+        yield draft.fault(text, f"only {source.service} itself can have them back", "spec", "restoreFrom", "service")
 
 
 def _named(draft: Draft, environment: Environment, type_: ServiceType, owners: dict[str, Draft]) -> Iterator[Fault]:

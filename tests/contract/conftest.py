@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from mypy_boto3_iam import IAMClient
     from mypy_boto3_route53 import Route53Client
 
-QUICK = {"creating": 0.1, "deleting": 0.1, "attaching": 0.1, "detaching": 0.1, "modifying": 0.15, "optimizing": 0.15, "insync": 0.1}
+QUICK = {"creating": 0.1, "deleting": 0.1, "attaching": 0.1, "detaching": 0.1, "modifying": 0.15, "optimizing": 0.15, "insync": 0.1} | {
+    "snapshotting": 0.3
+}
 ONCE = Config(retries={"total_max_attempts": 1}, read_timeout=5)
 IMAGE = "ami-12c6146b"
 ZONE = "us-east-1a"

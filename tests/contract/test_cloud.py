@@ -13,6 +13,7 @@ from lab.aws.client import Switches
 from providers.aws import Aws
 from providers.memory import MemoryCloud
 from reconciler import errors
+from reconciler.members.snapshots.placing import Volume, others
 from reconciler.ports import Cloud
 from tests.contract.conftest import wait_for
 
@@ -122,6 +123,49 @@ def test_what_is_not_there_is_refused_by_name(cloud: Cloud) -> None:
     with refused("InvalidVolume.NotFound") as caught:
         cloud.call("ec2", "delete_volume", VolumeId="vol-00000000000000000")
     assert not isinstance(caught.value, errors.TransientError)
+
+
+def snapshots(cloud: Cloud, environment: str) -> dict[str, dict[str, Any]]:
+    """By volume."""
+    pages = cloud.pages("ec2", "describe_snapshots", OwnerIds=["self"], Filters=ours(environment), MaxResults=5)
+    return {one["VolumeId"]: one for page in pages for one in page["Snapshots"]}
+
+
+def test_a_snapshot_becomes_a_volume_that_is_no_smaller(cloud: Cloud, environment: str) -> None:
+    volume = make_volume(cloud, environment)
+    made = cloud.call("ec2", "create_snapshot", VolumeId=volume, TagSpecifications=tagged("snapshot", environment, set="one"))["SnapshotId"]
+    wait_for(lambda: snapshots(cloud, environment)[volume]["State"] == "completed")
+    found = snapshots(cloud, environment)[volume]
+    assert (found["SnapshotId"], found["VolumeSize"], found["Encrypted"]) == (made, 10, True)
+    assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {"reconciler/environment": environment, "set": "one"}
+    with refused("InvalidParameterValue"):
+        make_volume(cloud, f"copy-{environment}", SnapshotId=made, Size=9)
+    make_volume(cloud, f"copy-{environment}", SnapshotId=made, Size=20, Encrypted=False)
+    (copy,) = volumes(cloud, f"copy-{environment}")
+    assert (copy["Size"], copy["SnapshotId"], copy["Encrypted"]) == (20, made, True)
+    cloud.call("ec2", "delete_snapshot", SnapshotId=made)
+    assert snapshots(cloud, environment) == {}
+    with refused("InvalidSnapshot.NotFound"):
+        cloud.call("ec2", "delete_snapshot", SnapshotId=made)
+
+
+def test_all_volumes_of_an_instance_are_taken_but_for_those_that_are_left_out(cloud: Cloud, environment: str, machine: str) -> None:
+    taken, kept = make_volume(cloud, environment), make_volume(cloud, f"not-{environment}")
+    for number, volume in enumerate((taken, kept)):
+        if isinstance(cloud, MemoryCloud):
+            cloud.ec2.volumes[volume]["Attachments"] = [{"InstanceId": machine}]
+        else:
+            cloud.call("ec2", "attach_volume", VolumeId=volume, InstanceId=machine, Device=f"/dev/sd{'fg'[number]}")
+    (page,) = cloud.pages("ec2", "describe_instances", Filters=[{"Name": "instance-id", "Values": [machine]}])
+    (instance,) = page["Reservations"][0]["Instances"]
+    beside = others(instance, [Volume(taken, "", machine, steady=True, tags={})])
+    assert beside == [kept]
+    asked = {"InstanceId": machine, "ExcludeBootVolume": True, "ExcludeDataVolumeIds": beside}
+    more = {"CopyTagsFromSource": "volume", "TagSpecifications": [{"ResourceType": "snapshot", "Tags": [{"Key": "set", "Value": "one"}]}]}
+    made = cloud.call("ec2", "create_snapshots", InstanceSpecification=asked, **more)["Snapshots"]
+    assert [one["VolumeId"] for one in made] == [taken]
+    found = snapshots(cloud, environment)[taken]
+    assert {tag["Key"]: tag["Value"] for tag in found["Tags"]} == {"reconciler/environment": environment, "set": "one"}
 
 
 def test_an_interface_keeps_its_address_through_attachments(cloud: Cloud, environment: str, subnet: str, machine: str) -> None:

@@ -151,6 +151,61 @@ def test_a_pod_that_comes_up_elsewhere_gets_its_name_with_no_apply_running(serve
     workshop.kubectl("wait", "pod/kv-1", "--for=condition=Ready", "--timeout=60s")
 
 
+DRILL = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {{name: drill}}
+spec:
+  type: redis
+  version: "8.0"
+  replicas: 2
+  volumes: {{data: {{size: 2Gi}}}}
+  restoreFrom: {{service: kv, snapshotTime: "{time}"}}
+"""
+
+
+def redis(workshop: Workshop, pod: str, *words: str) -> str:
+    """What the server of *pod* answers."""
+    address = json.loads(workshop.kubectl("get", "pod", pod, "-o", "json"))["status"]["podIP"]
+    return workshop.reconcile("lab", "exec", "--", "redis-cli", "-h", address, *words).stdout.strip()
+
+
+def snapshots(workshop: Workshop, config: Repository) -> list[dict[str, Any]]:
+    told = workshop.reconcile("snapshots", "--repo", config.bare, "--ref", "served", "--format", "json").stdout
+    return [one for one in json.loads(told) if one["state"] == "complete"]
+
+
+def disks(looking: Judge) -> dict[str, int]:
+    """The volumes of the drill, with their sizes."""
+    found = looking.volumes()
+    return {one["VolumeId"]: one["Size"] for address, each in found.items() if address.startswith("volume/lab/drill/") for one in each}
+
+
+def test_a_restore_drill_reads_back_a_row_that_was_written_before_the_snapshot(
+    served: Server, config: Repository, workshop: Workshop
+) -> None:
+    """And none that was written after it."""
+    assert redis(workshop, "kv-0", "set", "row", "before") == "OK"
+    config.commit("Take snapshots", {PATH: f"{SERVICE.format(replicas=2)}  snapshots: {{every: 1h, keep: 2}}\n"})
+    config.push("main:served")
+    served.until(lambda: snapshots(workshop, config))
+    (taken,) = snapshots(workshop, config)
+    assert {f"{one['member']}/{one['name']}" for one in taken["volumes"]} == {"kv-0/data", "kv-1/data"}
+    (row,) = json.loads(workshop.reconcile("status", "--repo", config.bare, "--ref", "served", "--format", "json").stdout)
+    assert [(one["type"], one["status"], one["since"]) for one in row["conditions"]] == [("SnapshotRecent", "True", taken["taken"])]
+
+    assert redis(workshop, "kv-0", "set", "row", "after") == "OK"
+    config.commit("Drill", {"specs/lab/drill.yaml": DRILL.format(time=taken["taken"])})
+    config.push("main")
+    planned = workshop.reconcile("plan", "--repo", config.bare, "--ref", "main").stdout
+    assert f"(from snapshot {taken['volumes'][0]['id']} of kv-0/data, taken {taken['taken']})" in planned
+    config.push("main:served")
+    served.until(lambda: "drill-0" in workshop.kubectl("get", "pods", "-o", "name"))
+    workshop.kubectl("wait", "pod/drill-0", "pod/drill-1", "--for=condition=Ready", "--timeout=120s")
+    assert redis(workshop, "drill-0", "get", "row") == "before"
+    assert redis(workshop, "kv-0", "get", "row") == "after"
+
+
 @pytest.fixture(scope="module")
 def runner(workshop: Workshop) -> Path:
     """A directory as a CI runner has it: it reaches the same lab, and has nothing of what others applied."""
@@ -163,10 +218,13 @@ def runner(workshop: Workshop) -> Path:
 
 
 def test_a_runners_apply_is_handed_over_where_the_environment_names_the_server(
-    served: Server, config: Repository, workshop: Workshop, runner: Path
+    served: Server, config: Repository, workshop: Workshop, looking: Judge, runner: Path
 ) -> None:
+    """Beside it, the restored service grows without the words that brought it."""
+    restored = disks(looking)
     named = ENVIRONMENT.format(more=f"api: {served.url}\n  policy: approval")
-    config.commit("Let people approve", {OURS: named, PATH: SERVICE.format(replicas=3)})
+    grown = "\n".join(line for line in DRILL.format(time="").replace("2Gi", "3Gi").splitlines() if "restoreFrom" not in line)
+    config.commit("Let people approve", {OURS: named, PATH: SERVICE.format(replicas=3), "specs/lab/drill.yaml": grown})
     config.push("main:served")
     served.until(lambda: "policy: approval leaves" in served.running.said)
     at = ("--repo", str(config.bare), "--ref", "served")
@@ -185,6 +243,7 @@ def test_a_runners_apply_is_handed_over_where_the_environment_names_the_server(
     assert "pod/kv-2" in workshop.kubectl("get", "pods", "-o", "name")
     assert not list((runner / ".reconcile").rglob("*.db"))  # neither its engine nor its store were used
     assert reconcile("plan", "--detailed-exitcode").stdout.startswith("No changes.")
+    assert disks(looking) == dict.fromkeys(restored, 3), "nothing is made anew for want of them"
 
 
 def test_sigterm_ends_it_with_everything_given_back(served: Server, config: Repository, workshop: Workshop) -> None:

@@ -18,16 +18,22 @@ from lightkube.types import PatchType
 
 from lab import namespace
 from lab.agent import control
+from lab.aws.client import Switches
 from lab.layout import Layout
+from providers import together
 from providers.aws import Aws
 from providers.kubernetes import Kubernetes
 from reconciler.members import listing
 from reconciler.members.controller import Controller, Standing
 from reconciler.members.live import OUT_OF_SERVICE
 from reconciler.members.member import declared
+from reconciler.members.snapshots.controller import Taker, read
+from reconciler.model.desired import Desired
+from reconciler.model.duration import Duration
 from reconciler.model.environment import Environment
+from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done, spell
-from reconciler.model.service import Service
+from reconciler.model.service import Service, Snapshots
 from tests import printed
 from tests.integration.by_hand import TYPES, Hand
 
@@ -203,6 +209,25 @@ def test_zookeeper_has_a_quorum_and_a_moved_member_keeps_its_address(hand: Hand,
     assert after["Attachment"]["InstanceId"] == live.nodes[live.running("hzk-1")[0].node].instance
     assert after["Attachment"]["InstanceId"] != before["Attachment"]["InstanceId"]
     assert "Mode: follower" in srvr(hand, hosts["hzk-1"])
+
+
+def test_the_volumes_of_a_member_are_taken_in_one_call_of_the_members_role(hand: Hand, party: Party) -> None:
+    hand.apply([ZK])
+    party.settle(ZK)
+    taker = Taker(party.cloud, Wall(), TYPES, together.run)
+    service = ZK.model_copy(update={"snapshots": Snapshots(every=Duration.parse("1h"), keep=1)})
+    switches = Switches(hand.lab.aws.endpoint)
+    switches.forget_calls()
+    told = taker.tick(Desired(hand.environment, Revision("", "", "hand"), services=(service,)), {"hzk": Done()})
+    assert [(how, words.partition(", ")[2]) for _, how, words in told] == [("done", "of 6 volumes")]
+    made = switches.writes(user="members")
+    assert set(made) == {"ec2:CreateSnapshots"}
+    assert len(made) <= 3, "one for each node"
+    assert eventually(lambda: read(party.cloud, hand.environment).newest("hzk") is not None)
+    (found,) = read(party.cloud, hand.environment).sets["hzk"]
+    assert sorted(found.parts) == [f"-{number}/{name}" for number in range(3) for name in ("data", "journal")]
+    folders = [Path(hand.lab.dir) / "snapshots" / one.id for part, one in found.parts.items() if part.endswith("/data")]
+    assert all(list(folder.rglob("currentEpoch")) for folder in folders), "with what ZooKeeper has on each"
 
 
 def interface(hand: Hand, member: str) -> Any:

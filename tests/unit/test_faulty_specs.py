@@ -76,7 +76,7 @@ def test_a_service_whose_document_is_invalid_has_its_row_with_the_reason() -> No
     world = MemoryWorld()
     assert world.converge(BOTH).ok
     wanted = loaded(FAULTY)
-    rows = {row["service"]: row for row, _ in standing.services(world.world(wanted.environment), wanted, frozenset())}
+    rows = {row["service"]: row for row, *_ in standing.services(world.world(wanted.environment), wanted, frozenset())}
     assert sorted(rows) == ["bad", "good", "user"]
     assert rows["bad"]["synced"] == "OutOfSync"
     assert "unknown field spec.replica" in rows["bad"]["reason"]

@@ -88,6 +88,13 @@ def test_a_volume_has_its_size_in_whole_gib(recorder: Recorder) -> None:
     assert attributes == {"id": "id-of-volume/lab/kv/kv-0/data", "zone": "us-east-1a"}
 
 
+def test_a_volume_that_is_made_from_a_snapshot_names_it(recorder: Recorder) -> None:
+    fields = {"size": "100Gi", "type": "gp3", "zone": "us-east-1a", "encrypted": True, "snapshot": "snap-1", "tags": TAGS}
+    made, _ = declared(recorder, "volume/lab/kv/kv-0/data", fields)
+    assert made.inputs["snapshotId"] == "snap-1"
+    assert "snapshot" not in KINDS["volume"].recall(made.inputs), "nothing declares it again, so nothing is told of it as drift"
+
+
 def test_an_interface_has_its_subnet_and_groups(recorder: Recorder) -> None:
     fields = {"subnet": "subnet-1", "security_groups": ["sg-1"], "tags": TAGS}
     made, attributes = declared(recorder, "interface/lab/zk/zk-0", fields)

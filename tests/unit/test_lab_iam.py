@@ -42,6 +42,28 @@ def test_members_set_no_mark_but_the_one_that_retains() -> None:
     assert not may("members", Touched("ec2:CreateTags", VOLUME, {**OURS, "aws:tagkeys": ("reconciler/retained", "reconciler/address")}))
 
 
+def test_members_take_snapshots_of_our_volumes_and_delete_no_other() -> None:
+    marked = {"aws:requesttag/reconciler/snapshot": ("kv/2026-01-01T00:00:00Z",), "aws:tagkeys": ("reconciler/snapshot",)}
+    node, new = VOLUME.replace("volume/vol-1", "instance/i-1"), "arn:aws:ec2:us-east-1::snapshot/*"
+    made = Touched("ec2:CreateTags", new, {**marked, "ec2:createaction": ("CreateSnapshots",)})
+    for action in ("ec2:CreateSnapshot", "ec2:CreateSnapshots"):
+        assert may("members", Touched(action, new, marked), Touched(action, VOLUME, {**marked, **OURS}), made)
+        assert not may("members", Touched(action, new), Touched(action, VOLUME, OURS)), "one that nobody could find"
+        assert not may("members", Touched(action, new, marked), Touched(action, VOLUME, marked)), "of a volume of others"
+        assert not may("apply", Touched(action, new, marked))
+    assert may("members", Touched("ec2:CreateSnapshots", node, marked))
+    old = new.replace("*", "snap-1")
+    assert may("members", Touched("ec2:DeleteSnapshot", old, {"aws:resourcetag/reconciler/snapshot": ("kv/2026-01-01T00:00:00Z",)}))
+    assert not may("members", Touched("ec2:DeleteSnapshot", old, OURS))
+    assert not may("members", Touched("ec2:CreateTags", old, marked)), "so that others' would count as ours"
+
+
+def test_the_engine_makes_volumes_from_snapshots_of_a_set_only() -> None:
+    old = "arn:aws:ec2:us-east-1::snapshot/snap-1"
+    assert may("apply", Touched("ec2:CreateVolume", old, {"aws:resourcetag/reconciler/snapshot": ("kv/2026-01-01T00:00:00Z",)}))
+    assert not may("apply", Touched("ec2:CreateVolume", old))
+
+
 def test_members_change_address_records_only() -> None:
     zone = "arn:aws:route53:::hostedzone/Z1"
     records = "route53:changeresourcerecordsetsrecordtypes"

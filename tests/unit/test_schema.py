@@ -68,7 +68,7 @@ def test_the_lab_s_specs_are_valid(path):
 
 def test_what_is_not_supported_yet_says_so():
     properties = schemas()["service.json"]["properties"]["spec"]["properties"]
-    assert properties["snapshots"]["description"].startswith("Not supported")
+    assert properties["windows"]["description"].startswith("Not supported")
     assert "$id" not in schemas()["service.json"]
 
 

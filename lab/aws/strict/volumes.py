@@ -46,18 +46,33 @@ class Volumes(StrictBase, ElasticBlockStore):
         return ActionResult(self._once(self._make_volume))
 
     def _make_volume(self) -> Volume:
-        zone, snapshot = self._get_param("AvailabilityZone"), self._get_param("SnapshotId")
+        zone, snapshot = self._get_param("AvailabilityZone"), self._asked_snapshot()
         if zone is None or self.ec2_backend.get_zone_by_name(zone) is None:
             raise EC2ClientError("InvalidZone.NotFound", f"The zone '{zone}' does not exist.")
-        size = self._get_param("Size") or (self.ec2_backend.get_snapshot(snapshot).volume.size if snapshot else None)
+        size = self._get_param("Size") or (snapshot.volume_size if snapshot else None)
         if size is None:
             raise EC2ClientError("MissingParameter", "The request must contain the parameter size or snapshotId")
+        if snapshot and size < snapshot.volume_size:
+            message = f"Size {size} is smaller than that of snapshot {snapshot.id}, which is {snapshot.volume_size}"
+            raise EC2ClientError("InvalidParameterValue", message)
         asked = capacity.shape(self._get_param("VolumeType") or "gp2", size, self._get_param("Iops"), self._get_param("Throughput"))
         volume = cast("Volume", super().create_volume().result)
         volume.iops, volume.throughput, volume.passing = asked.iops, asked.throughput, "creating"
         volume.kms_key_id = self._key(volume.kms_key_id)
+        if snapshot:
+            self.world.disks.restore(snapshot.id, volume.id)
         self.world.later.add(self.world.settings.creating, partial(setattr, volume, "passing", None))
         return volume
+
+    def _asked_snapshot(self) -> Any:
+        """The snapshot that a volume is to be made from, which has to be completed; None where it is to be empty."""
+        id = self._get_param("SnapshotId")
+        if not id:
+            return None
+        snapshot = self.ec2_backend.get_snapshot(id)
+        if snapshot.status != "completed":
+            raise EC2ClientError("IncorrectState", f"Snapshot is in invalid state - {snapshot.status}")
+        return snapshot
 
     def _key(self, told: str | None) -> str | None:
         """The ARN of the key itself, which is all that EBS answers: of an id, of an alias (whose key is as if drawn for its name)."""
