@@ -32,16 +32,20 @@ class Local:
 
 
 def read(environment: str) -> Local:
-    """The folder of *environment* under RECONCILE_DIR (`.reconcile` of the working directory), and the defaults in it, if any."""
+    """The folder of *environment* under RECONCILE_DIR (`.reconcile` of the working directory), and the defaults in it, if any.
+
+    RECONCILE_DEFAULTS names them where they lie elsewhere, as in a Pod.
+    """
     folder = root() / environment
+    source = Path(os.environ.get("RECONCILE_DEFAULTS") or folder / DEFAULTS)
     try:
-        document = json.loads((folder / DEFAULTS).read_text())
+        document = json.loads(source.read_text())
         path = document["path"]
         return Local(folder, document["spec"], document["process"], tuple(path["first"]), tuple(path["last"]))
     except FileNotFoundError:
         return Local(folder)
     except (ValueError, KeyError, TypeError) as error:
-        raise errors.UsageError(f"{folder / DEFAULTS} cannot be read: {error}", hint="bring the lab up again") from error
+        raise errors.UsageError(f"{source} cannot be read: {error}", hint="bring the lab up again") from error
 
 
 def settled(environment: Environment, here: Local) -> Environment:
