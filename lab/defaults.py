@@ -13,7 +13,7 @@ from typing import Any
 
 from lab import access
 from lab.layout import Layout, Role
-from reconciler.resources import installed
+from reconciler.resources.installed_pod import DEFAULTS, SETTINGS
 
 FILE = "defaults.json"
 INSIDE, CREDENTIALS = "inside", "credentials"  # a folder of files, for `kubectl create secret generic NAME --from-file=FOLDER`
@@ -26,7 +26,7 @@ def write(layout: Layout) -> None:
     own = Path(layout.dir) / INSIDE
     own.mkdir(mode=0o700, exist_ok=True)
     access.write_credentials_of(WORKERS, Path(layout.aws.credentials_file), own / CREDENTIALS)
-    _write(own / installed.DEFAULTS, inside(layout, told))
+    _write(own / DEFAULTS, inside(layout, told))
     _write(Path(layout.dir) / FILE, told)
 
 
@@ -49,7 +49,7 @@ def inside(layout: Layout, told: Mapping[str, Any]) -> dict[str, Any]:
             "engine": {"profile": roles["engine"]},
             "members": {"profile": roles["members"]},
         },
-        "process": {**process, "AWS_SHARED_CREDENTIALS_FILE": f"{installed.SETTINGS}/{CREDENTIALS}"},
+        "process": {**process, "AWS_SHARED_CREDENTIALS_FILE": f"{SETTINGS}/{CREDENTIALS}"},
         "path": told["path"],
     }
 

@@ -21,7 +21,8 @@ from reconciler.model.origin import Revision
 from reconciler.model.outcome import Outcome
 from reconciler.ports import Lease, Progress
 from reconciler.resources import installed, kubernetes
-from reconciler.resources.installed import Choices, Rules
+from reconciler.resources.installed import Rules
+from reconciler.resources.installed_pod import NAME, Choices
 from reconciler.world import World
 
 FOLDER = "install"  # of the environment's own: the engine's record of the installation, apart from that of what the environment declares
@@ -80,7 +81,7 @@ class Site(Home):
         labels = deployment["spec"]["selector"]["matchLabels"] if deployment else {}
         asked = ",".join(f"{name}={value}" for name, value in labels.items())
         pods = self.cluster.list(kubernetes.POD, namespace=namespace, selector=asked) if asked else ()
-        return {installed.NAME: installed.standing(deployment, pods)}
+        return {NAME: installed.standing(deployment, pods)}
 
 
 def desired(environment: Environment, revision: Revision, choices: Choices, kubeconfig: str = "", context: str = "") -> Desired:

@@ -17,11 +17,12 @@ from reconciler.cli import apply as applying
 from reconciler.cli import faults
 from reconciler.cli.options import Common, common, seconds
 from reconciler.install import Site
+from reconciler.loop import Prepared
 from reconciler.model import quantity
 from reconciler.model.desired import Desired
 from reconciler.render import text
 from reconciler.resources import installed
-from reconciler.resources.installed import DEFAULTS, Choices
+from reconciler.resources.installed_pod import DEFAULTS, SETTINGS, Choices
 
 IMAGE = f"reconciler/reconciler:{version.VERSION}"
 _URL = re.compile(r"[a-z][a-z+]*://\S+|[^/\s]+@[^/:\s]+:\S+")
@@ -35,7 +36,7 @@ _URL = re.compile(r"[a-z][a-z+]*://\S+|[^/\s]+@[^/:\s]+:\S+")
 @click.option("--storage-class", default="", help="Of the claim for that.", show_default="the cluster's default")
 @click.option("--role-arn", default="", help="The IAM role of its service account (EKS).")
 @click.option("--git-secret", default="", help="A Secret for git: username and password, or ssh-privatekey and known_hosts.")
-@click.option("--settings-secret", default="", help=f"A Secret with {DEFAULTS}, and files that this names; seen at {installed.SETTINGS}.")
+@click.option("--settings-secret", default="", help=f"A Secret with {DEFAULTS}, and files that this names; seen at {SETTINGS}.")
 @click.option("--kubeconfig", default="", help="Whose rights make it.", show_default="the environment's `kubernetes`")
 @click.option("--context", default="", help="The same.")
 @click.option("--print", "only_print", is_flag=True, help="Print what it would be, ask no cluster, and make nothing.")
@@ -83,10 +84,18 @@ def _install(site: Site, desired: Desired, how: loop.Options, *, asks: bool) -> 
         seen = loop.settle(world, desired.environment.name, applying.note)
         prepared = loop.prepare(world, desired, seen=seen)
         click.echo(text.render(prepared.plan), nl=False)
+        _require_read(prepared)
         planning.guard(prepared.plan, desired.environment.guard, None)
         if prepared.plan.acting and asks:
             prepared = applying.asked(prepared, lambda: loop.prepare(world, desired, seen=seen), site)
         return applying.ended(site, applying.carry_out(world, prepared, how, "install"))
+
+
+def _require_read(prepared: Prepared) -> None:
+    """Raise UsageError where whoever installs may not even look: half of it would be of no use."""
+    for why in prepared.observed.unread.values():
+        hint = "--kubeconfig or --context of somebody who may make Deployments and ClusterRoles"
+        raise errors.UsageError(f"what is there could not be read: {why}", hint=hint)
 
 
 def _choices(options: Common, chosen: Mapping[str, str]) -> Choices:

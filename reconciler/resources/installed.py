@@ -15,18 +15,12 @@ from reconciler.model.environment import Environment, Kubernetes
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.model.resource import Resource
 from reconciler.ports import Payload
-from reconciler.resources import kubernetes
+from reconciler.resources import installed_pod, kubernetes
+from reconciler.resources.installed_pod import NAME, PORT, Choices
 
-NAME = "reconciler"  # of the Service where `api` names none, and of its stack
 ROLES = ("plan", "engine", "members")  # whose rights the one account has together
-KEPT, PASSING, SETTINGS, GIT = "/var/lib/reconciler", "/run/reconciler", "/etc/reconciler", "/etc/reconciler-git"
-DEFAULTS = "defaults.json"  # in the Secret with settings: what a machine knows of an environment
-PORT = 8080
-_USER = 65532
-_GRACE = 300  # seconds for what is in flight when it has to end: an engine that makes volumes
+_SUMS = frozenset({"Ready", "ContainersReady"})  # conditions that only say of containers what these say themselves
 _API = re.compile(r"kubernetes://(?P<namespace>[^/]+)/(?P<name>[^/:]+)(?::(?P<port>.+))?")
-_HELPER = f'!f() {{ echo "username=$(cat {GIT}/username)"; echo "password=$(cat {GIT}/password)"; }}; f'
-_SSH = f"ssh -o BatchMode=yes -o IdentitiesOnly=yes -i {GIT}/ssh-privatekey -o UserKnownHostsFile={GIT}/known_hosts"
 
 Rules = Mapping[str, list[dict[str, Any]]]  # RBAC rules by role
 
@@ -38,21 +32,6 @@ class Place:
     namespace: str
     name: str = NAME
     port: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Choices:
-    """What a person chooses: what is followed (*url*, *ref*), how it runs, and the Secrets that it is given."""
-
-    url: str
-    ref: str = ""
-    image: str = ""
-    interval: str = "10s"
-    storage: str = "10Gi"
-    storage_class: str = ""  # "": the cluster's default
-    role_arn: str = ""
-    git_secret: str = ""
-    settings_secret: str = ""
 
 
 def place(environment: Environment) -> Place:
@@ -91,7 +70,7 @@ def resources(environment: Environment, choices: Choices, rules: Rules) -> Itera
         needed.add(bound.id)
         yield granted
         yield bound
-    yield kubernetes.claimed(own, NAME, _service(at, selector(environment.name)))
+    yield kubernetes.claimed(own, NAME, _service(at, installed_pod.labels(environment.name)))
     yield kubernetes.claimed(own, NAME, _deployment(environment.name, at, choices), needs=needed)
 
 
@@ -112,20 +91,19 @@ def standing(deployment: Payload | None, pods: Iterable[Payload]) -> Outcome:
     return Waiting(f"its Pod is ready{f' ({why})' if why else ''}")
 
 
-def selector(environment: str) -> dict[str, str]:
-    """The labels by which the Pod that serves *environment* is found."""
-    return {"app.kubernetes.io/name": NAME, "app.kubernetes.io/instance": environment}
-
-
 def _lacks(pod: Payload) -> str:
-    """Why *pod* is not ready, in Kubernetes' own words; "" where nobody says."""
+    """Why *pod* is not ready, in Kubernetes' own words, the most telling first; "" where nobody says."""
     status = pod.get("status") or {}
-    for one in status.get("containerStatuses") or ():
-        waits, ended = one.get("state", {}).get("waiting") or {}, one.get("lastState", {}).get("terminated") or {}
-        if waits or ended:
-            return ": ".join(filter(None, (waits.get("reason") or f"it ended with {ended.get('exitCode')}", waits.get("message"))))
-    found = (one for one in status.get("conditions") or () if one.get("status") == "False")
-    return next((str(one["message"]) for one in found if one.get("message")), "")
+    containers, conditions = status.get("containerStatuses") or (), status.get("conditions") or ()
+    waits = [one["state"]["waiting"] for one in containers if (one.get("state") or {}).get("waiting")]
+    ended = [one["lastState"]["terminated"] for one in containers if (one.get("lastState") or {}).get("terminated")]
+    told = (
+        *(f"{one['reason']}: {one['message']}" for one in waits if one.get("message")),
+        *(f"it ended with {one['exitCode']}" for one in ended),
+        *(str(one["message"]) for one in conditions if one["status"] == "False" and one.get("message") and one["type"] not in _SUMS),
+        *(str(one["reason"]) for one in waits),
+    )
+    return next(iter(told), "")
 
 
 def _account(at: Place, choices: Choices) -> dict[str, Any]:
@@ -166,7 +144,7 @@ def _service(at: Place, selected: Mapping[str, str]) -> dict[str, Any]:
 
 def _deployment(environment: str, at: Place, choices: Choices) -> dict[str, Any]:
     """One Pod and never two: the former has to let go of the claim before the next may have it."""
-    labels = selector(environment)
+    labels = installed_pod.labels(environment)
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -175,74 +153,6 @@ def _deployment(environment: str, at: Place, choices: Choices) -> dict[str, Any]
             "replicas": 1,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": _pod(environment, at, choices)},
+            "template": {"metadata": {"labels": labels}, "spec": installed_pod.pod(environment, at.name, choices)},
         },
     }
-
-
-def _pod(environment: str, at: Place, choices: Choices) -> dict[str, Any]:
-    secrets = {"settings": choices.settings_secret, "git": choices.git_secret}
-    given = [{"name": name, "secret": {"secretName": secret, "defaultMode": 0o440}} for name, secret in secrets.items() if secret]
-    kept = {"name": "kept", "persistentVolumeClaim": {"claimName": at.name}}
-    return {
-        "serviceAccountName": at.name,
-        "terminationGracePeriodSeconds": _GRACE,
-        "enableServiceLinks": False,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": _USER,
-            "runAsGroup": _USER,
-            "fsGroup": _USER,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
-        "containers": [_container(environment, choices)],
-        "volumes": [kept, {"name": "passing", "emptyDir": {}}, *given],
-    }
-
-
-def _container(environment: str, choices: Choices) -> dict[str, Any]:
-    ref = ("--ref", choices.ref) if choices.ref else ()
-    followed = ("-e", environment, "--repo", choices.url, *ref, "--interval", choices.interval)
-    mounts = {"kept": KEPT, "passing": PASSING, **({"settings": SETTINGS} if choices.settings_secret else {})}
-    mounts |= {"git": GIT} if choices.git_secret else {}
-    return {
-        "name": NAME,
-        "image": choices.image,
-        "command": ["reconcile"],
-        "args": ["serve", *followed, "--listen", f"0.0.0.0:{PORT}"],
-        "env": [*_variables(choices)],
-        "ports": [{"containerPort": PORT, "protocol": "TCP"}],
-        "resources": {"requests": {"cpu": "100m", "memory": "512Mi"}},
-        "livenessProbe": _probe("/healthz", failures=6),
-        "readinessProbe": _probe("/readyz", failures=3),
-        "securityContext": {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}},
-        "volumeMounts": [
-            {"name": name, "mountPath": path, **({"readOnly": True} if name in {"settings", "git"} else {})}
-            for name, path in mounts.items()
-        ],
-    }
-
-
-def _probe(path: str, failures: int) -> dict[str, Any]:
-    return {"httpGet": {"path": path, "port": PORT}, "periodSeconds": 10, "timeoutSeconds": 5, "failureThreshold": failures}
-
-
-def _variables(choices: Choices) -> Iterator[dict[str, Any]]:
-    """Where it keeps and finds things, and how git proves who it is; never a secret's value."""
-    yield {"name": "RECONCILE_DIR", "value": KEPT}
-    yield {"name": "RECONCILE_POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}}
-    yield {"name": "PULUMI_HOME", "value": f"{KEPT}/pulumi"}
-    yield from ({"name": name, "value": PASSING} for name in ("HOME", "TMPDIR"))
-    if choices.settings_secret:
-        yield {"name": "RECONCILE_DEFAULTS", "value": f"{SETTINGS}/{DEFAULTS}"}
-    if choices.git_secret:
-        yield from ({"name": name, "value": value} for name, value in _git(choices.url).items())
-
-
-def _git(url: str) -> dict[str, str]:
-    """How git uses the Secret: a user's name and password for the one host of an HTTP URL, else a key."""
-    host = re.match(r"https?://[^/]+", url)
-    if host is None:
-        return {"GIT_SSH_COMMAND": _SSH}
-    return {"GIT_CONFIG_COUNT": "1", "GIT_CONFIG_KEY_0": f"credential.{host[0]}.helper", "GIT_CONFIG_VALUE_0": _HELPER}

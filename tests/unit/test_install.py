@@ -16,15 +16,18 @@ from providers.kinds.kubernetes import INSTALLED
 from providers.kubernetes import kubeconfig
 from providers.memory import MemoryCloud, MemoryCluster
 from providers.observe import observe
-from reconciler import errors, install, local
+from reconciler import errors, install, local, plan
 from reconciler.cli import cli
+from reconciler.cli import install as command
 from reconciler.diff import Context, diff, removal
+from reconciler.loop import Prepared
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
+from reconciler.model.observation import Observed, Scope
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done, Outcome, Waiting
-from reconciler.resources import installed, kubernetes
-from reconciler.resources.installed import Choices
+from reconciler.resources import installed, installed_pod, kubernetes
+from reconciler.resources.installed_pod import Choices
 from tests import memory_world
 
 ENVIRONMENT = Environment(name="prod", zones=("us-east-1a",), api="kubernetes://ops/rec")
@@ -118,8 +121,8 @@ def test_it_runs_as_nobody_and_writes_nowhere_but_to_its_volumes() -> None:
     own = container()["securityContext"]
     assert own == {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
     assert {mount["mountPath"] for mount in container(SECRETS)["volumeMounts"] if not mount.get("readOnly")} == {
-        installed.KEPT,
-        installed.PASSING,
+        installed_pod.KEPT,
+        installed_pod.PASSING,
     }
 
 
@@ -188,7 +191,7 @@ def installed_in(wanted: Desired) -> MemoryCluster:
 
 def actions(wanted: Desired, cluster: MemoryCluster) -> dict[str, str]:
     observed = observe(wanted.environment, KINDS, MemoryCloud(), cluster)
-    known = {installed.NAME: frozenset(wanted.resources)}
+    known = {installed_pod.NAME: frozenset(wanted.resources)}
     return {change.id.name.partition("/")[0]: change.action for change in diff(wanted, observed, Context(KINDS, known)) if change.acts}
 
 
@@ -224,6 +227,7 @@ def pod(*statuses: Mapping[str, Any], message: str = "") -> dict[str, Any]:
 
 
 PULL = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}}
+MADE = {"state": {"waiting": {"reason": "ContainerCreating"}}}
 CRASHED = {"state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}}}
 
 
@@ -235,6 +239,8 @@ CRASHED = {"state": {"running": {}}, "lastState": {"terminated": {"exitCode": 1}
         (deployment(updatedReplicas=1, availableReplicas=1, observedGeneration=1), [], Waiting("its Pod is ready")),
         (deployment(updatedReplicas=1), [pod(PULL)], Waiting("its Pod is ready (ImagePullBackOff: no such image)")),
         (deployment(updatedReplicas=1), [pod(CRASHED)], Waiting("its Pod is ready (it ended with 1)")),
+        (deployment(updatedReplicas=1), [pod(MADE)], Waiting("its Pod is ready (ContainerCreating)")),
+        (deployment(updatedReplicas=1), [pod(MADE, message="no such Secret")], Waiting("its Pod is ready (no such Secret)")),
         (deployment(), [pod(message="0/6 nodes are available")], Waiting("its Pod is ready (0/6 nodes are available)")),
     ],
 )
@@ -283,6 +289,15 @@ def test_what_cannot_be_served_is_refused_before_anything_is_made(repository: Pa
     assert message in ended.exception.message
     assert ended.exception.hint
     assert "word@" not in str(ended.exception)
+
+
+def test_who_may_not_look_is_told_so_before_anything_is_made() -> None:
+    unread = {Scope("kubernetes", "prod.install", "Deployment/"): "Forbidden"}
+    wanted = desired()
+    prepared = Prepared(plan.make(wanted.revision, (), Observed({}, unread), ()), wanted, Observed({}, unread))
+    with pytest.raises(errors.UsageError, match="could not be read: Forbidden") as caught:
+        command._require_read(prepared)
+    assert "--kubeconfig" in caught.value.hint
 
 
 def test_in_a_pod_the_engine_is_told_of_the_pods_account(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
