@@ -317,10 +317,15 @@ def test_in_a_pod_the_engine_is_told_of_the_pods_account(monkeypatch: pytest.Mon
     assert kubeconfig.account() == ""
 
 
-def test_what_a_machine_knows_may_lie_elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told = {"spec": {"zones": ["us-east-1a"]}, "process": {}, "path": {"first": [], "last": []}}
-    (tmp_path / "told.json").write_text(json.dumps(told))
+def test_what_a_machine_knows_may_lie_elsewhere_and_then_has_to_be_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told, source = {"spec": {"zones": ["us-east-1a"]}}, tmp_path / "told.json"
     monkeypatch.setenv("RECONCILE_DIR", str(tmp_path / "own"))
-    monkeypatch.setenv("RECONCILE_DEFAULTS", str(tmp_path / "told.json"))
-    found = local.read("prod")
-    assert (found.folder, found.spec) == (tmp_path / "own" / "prod", told["spec"])
+    assert local.read("prod") == local.Local(tmp_path / "own" / "prod")
+    monkeypatch.setenv("RECONCILE_DEFAULTS", str(source))
+    with pytest.raises(errors.UsageError, match="which is not there"):
+        local.read("prod")
+    source.write_text(json.dumps(told))
+    assert local.read("prod") == local.Local(tmp_path / "own" / "prod", told["spec"])
+    source.write_text("[]")
+    with pytest.raises(errors.UsageError, match="cannot be read"):
+        local.read("prod")
