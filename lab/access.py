@@ -5,7 +5,7 @@ from __future__ import annotations
 import configparser
 import io
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -69,6 +69,17 @@ def write_credentials(iam: IAMClient, path: Path) -> None:
         profiles[role] = _user(iam, role)
     text = io.StringIO()
     profiles.write(text)
+    _write(path, text.getvalue())
+
+
+def write_credentials_of(roles: Iterable[Role], source: Path, path: Path) -> None:
+    """Write the profiles of *roles* alone, out of all those in *source*."""
+    every, some = configparser.ConfigParser(), configparser.ConfigParser()
+    every.read(source)
+    for role in roles:
+        some[role] = every[role]
+    text = io.StringIO()
+    some.write(text)
     _write(path, text.getvalue())
 
 

@@ -16,15 +16,15 @@ ETCD = f"http://127.0.0.1:{ETCD_PORT}"
 
 
 def write_audit_policy(directory: Path) -> None:
-    """Have the API server put down who asked for what, of our own roles and of session Pods; never what was said."""
+    """Have the API server put down who of our roles, of session Pods and of an installed reconciler asked for what; never what was said."""
     kept = {"level": "Metadata", "users": [role for role in ROLES if role != "judge"]}
-    sessions = {"level": "Metadata", "userGroups": ["system:serviceaccounts:default"]}
+    pods = {"level": "Metadata", "userGroups": ["system:serviceaccounts:default"]}
     policy = {
         "apiVersion": "audit.k8s.io/v1",
         "kind": "Policy",
         "omitStages": ["RequestReceived"],
         "omitManagedFields": True,
-        "rules": [kept, sessions, {"level": "None"}],
+        "rules": [kept, pods, {"level": "None"}],
     }
     (directory / AUDIT_POLICY).write_text(json.dumps(policy))
 

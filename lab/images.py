@@ -169,8 +169,10 @@ _MONGO_SCRIPTS = {
     for name in ("mongod", "mongosh")
 }
 
-# The project's own image, for sessions and for members' init containers: this interpreter, with the packages that this file lies beside.
+# The project's own images, for sessions and members' init containers, and for the reconciler itself: this interpreter, with the
+# packages that this file lies beside.
 _PROJECT_SCRIPTS = dict.fromkeys(("python", "python3"), f'#!/bin/sh\nexec "{_PYTHON}" "$@"\n')
+_RECONCILE = f'#!/bin/sh\nexec "{_PYTHON}" -m reconciler "$@"\n'
 _PROJECT_ENVIRONMENT = {
     "PATH": f"{_PYTHON.parent}:{SYSTEM_PATH}",
     "PYTHONPATH": str(_ROOT),
@@ -179,6 +181,9 @@ _PROJECT_ENVIRONMENT = {
     "HOME": "/home/runner",
     "LANG": "C.UTF-8",
 }
+_RECONCILER_FILES = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/sh\nreconciler:x:65532:65532::/home/runner:/bin/sh\n"
+}  # git and the engine ask
 
 # Spilo: PostgreSQL as Debian packages it, and Patroni as the lab has it. Its postgres is user 101 of group 103, whoever that is here.
 _SERVERS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"), key=lambda path: int(path.parts[-3]))
@@ -229,6 +234,15 @@ TABLE: tuple[Image, ...] = (
         environment=_PROJECT_ENVIRONMENT,
         workdir="/home/runner",
         scripts=_PROJECT_SCRIPTS,
+    ),
+    Image(
+        "reconciler/reconciler:*",
+        needs="git",
+        entrypoint=("reconcile",),
+        environment=_PROJECT_ENVIRONMENT,
+        workdir="/home/runner",
+        scripts={**_PROJECT_SCRIPTS, "reconcile": _RECONCILE},
+        files=_RECONCILER_FILES,
     ),
     Image(
         "zalando/spilo-*:*",

@@ -14,6 +14,7 @@ from pathlib import Path
 from reconciler import errors
 
 VARIABLE = "RECONCILE_RUN"  # in the environment of the engine and so of its plugins, which outlive it
+POD = "RECONCILE_POD"  # the uid of the Pod whose only container this runs in
 PROC = Path("/proc")  # processes as Linux shows them; elsewhere nobody's can be seen
 _NOWHERE = "-"  # the machine of a run that cannot say where it runs
 _ENDED_WITHIN = 10.0
@@ -62,10 +63,10 @@ def own(token: str = "", proc: Path = PROC) -> Run:
 
 
 def _machine(proc: Path) -> str:
-    """Which boot, and which process namespace of it."""
+    """Which boot, and which process namespace of it; of a Pod's only container the Pod: it begins anew once all of it before has ended."""
     try:
         boot = (proc / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}.{(proc / 'self/ns/pid').readlink().name.strip('pid:[]')}"
+        return f"{boot}.{os.environ.get(POD) or (proc / 'self/ns/pid').readlink().name.strip('pid:[]')}"
     except OSError:
         return _NOWHERE
 

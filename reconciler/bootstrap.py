@@ -33,7 +33,6 @@ from reconciler.world import World
 
 if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of them
     from providers.checkpoints import Checkpoints
-    from providers.git import GitSpecs
     from reconciler.members.listing import Row
 
 
@@ -60,7 +59,8 @@ class Home(Outside):
         self._desired = desired = reading.load(repo, ref, self.here.folder.name)
         _require_lab(desired, self.here)
         _require_subnets(desired)
-        return self._world(reading.specs(repo, ref)), desired
+        specs = reading.specs(repo, ref)
+        return self._world(lambda services: specs.vanished(desired.environment.name, services)), desired
 
     def remember(self, digest: str, text: str) -> None:
         """Keep the plan file *text* under its digest."""
@@ -108,7 +108,7 @@ class Home(Outside):
         members = declared(desired.services, desired.environment, self.types)
         return listing.rows(members, self._looking().look(members), self.clock.now())
 
-    def _world(self, specs: GitSpecs) -> World:
+    def _world(self, vanished: Callable[[Iterable[str]], Mapping[str, str]]) -> World:
         from providers import observe, together  # noqa: PLC0415
         from providers.history import SqliteHistory  # noqa: PLC0415
 
@@ -123,7 +123,7 @@ class Home(Outside):
             observe=lambda: observe.observe(environment, self.kinds, self.cloud, self.cluster),
             standing=self._standing,
             summarise=self._summaries,
-            vanished=lambda services: specs.vanished(environment.name, services),
+            vanished=vanished,
             run=self._run,
             members=self._tick_members,
             components=lambda desired: self.components_controller.tick(desired, sweep=True),

@@ -32,16 +32,25 @@ class Local:
 
 
 def read(environment: str) -> Local:
-    """The folder of *environment* under RECONCILE_DIR (`.reconcile` of the working directory), and the defaults in it, if any."""
-    folder = root() / environment
+    """The folder of *environment* under RECONCILE_DIR (`.reconcile` of the working directory), and the defaults in it, if any.
+
+    RECONCILE_DEFAULTS names them where they lie elsewhere, as in a Pod; there they have to be.
+    """
+    folder, named = root() / environment, os.environ.get("RECONCILE_DEFAULTS")
+    source = Path(named) if named else folder / DEFAULTS
     try:
-        document = json.loads((folder / DEFAULTS).read_text())
-        path = document["path"]
-        return Local(folder, document["spec"], document["process"], tuple(path["first"]), tuple(path["last"]))
-    except FileNotFoundError:
+        document = json.loads(source.read_text())
+        path = document.get("path", {})
+        return Local(
+            folder, document.get("spec", {}), document.get("process", {}), tuple(path.get("first", ())), tuple(path.get("last", ()))
+        )
+    except FileNotFoundError as error:
+        if named:
+            raise errors.UsageError(f"RECONCILE_DEFAULTS names {source}, which is not there", hint="name another file, or none") from error
         return Local(folder)
-    except (ValueError, KeyError, TypeError) as error:
-        raise errors.UsageError(f"{folder / DEFAULTS} cannot be read: {error}", hint="bring the lab up again") from error
+    except (ValueError, AttributeError, TypeError) as error:
+        hint = "mend what RECONCILE_DEFAULTS names" if named else "bring the lab up again"
+        raise errors.UsageError(f"{source} cannot be read: {error}", hint=hint) from error
 
 
 def settled(environment: Environment, here: Local) -> Environment:

@@ -36,6 +36,8 @@ API_TOKEN = "reconciler-api"  # noqa: S105 - the Secret's name
 class Outside:
     """What is outside for one environment: with reading credentials for the plan, with their own for the engine and the members."""
 
+    bare = False  # whether all that is declared is in Kubernetes
+
     def __init__(self, here: local.Local, stop: threading.Event | None = None, token: str = "") -> None:
         self.here = here
         self.stop = stop or threading.Event()
@@ -119,12 +121,14 @@ class Outside:
     @cached_property
     def engine(self) -> Pulumi:
         from providers import pulumi  # noqa: PLC0415 - half a second
+        from providers.kubernetes import kubeconfig  # noqa: PLC0415
 
         os.environ["PATH"] = self.here.path  # the Automation API looks for its command in this process's own
         own, process = self.environment.engine, pulumi.process_environment(self.leases.token)
+        named = own.kubeconfig or self.environment.kubernetes.kubeconfig
         allowed = tuple(allowance.parse(one) for one in own.allow)
         settings = pulumi.Settings(self.backend, self.here.folder / "work", process, own.parallel, allowed)
-        return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment))
+        return pulumi.Pulumi(settings, self.kinds, pulumi.Writers(self.environment, "" if named else kubeconfig.account(), self.bare))
 
     @property
     def writing(self) -> Engine:

@@ -25,11 +25,13 @@ from lab.agent.home import Surroundings
 from lab.agent.interfaces import Interfaces
 from lab.agent.nodes import Node, Nodes
 from lab.agent.power import Parts, Power
+from lab.agent.provisioner import MADE, VOLUMES, Provisioner
 from lab.agent.resizer import CLAIMS, Resizer
 from lab.agent.roster import Roster
 from lab.agent.sandbox import Addresses
 from lab.agent.server import Server
 from lab.agent.starting import Machine
+from lab.agent.state import Json
 from lab.agent.volumes import Store
 
 SET_CHILD_SUBREAPER = 36
@@ -93,10 +95,15 @@ def _assemble(machine: Machine, api: Api) -> list[asyncio.Task[None]]:
     roster = Roster(around, nodes)
     power = Power(nodes, Parts(cloud, disks, interfaces, roster, Server(machine.lab, roster)))
     attacher = Attacher(api, cloud, nodes, disks, roster)
+    resizer, provisioner = Resizer(api, cloud), Provisioner(api, cloud)
+
+    def claimed(before: Json | None, after: Json | None) -> None:
+        resizer.changed(before, after)
+        provisioner.claimed(before, after)
 
     works = {
         "nodes": nodes.mirror.run(), "pods": roster.mirror.run(), "attachments": attachments.run(), "heartbeats": nodes.beat(),
-        "claims": Mirror(api, CLAIMS, Resizer(api, cloud).changed).run(),
+        "claims": Mirror(api, CLAIMS, claimed).run(), "volumes": Mirror(api, VOLUMES, provisioner.changed, labelSelector=MADE).run(),
         "interfaces": interfaces.run(), "power": power.run(), "tokens": roster.refresh(),
         **{f"source-{number}": source.run() for number, source in enumerate(roster.sources)},
         "control": Control(machine.lab, power).run(),

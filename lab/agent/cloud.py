@@ -87,6 +87,25 @@ class Cloud:
     async def grow(self, volume: str, size: int) -> None:
         await self._call(lambda: self._ec2.modify_volume(VolumeId=volume, Size=size))
 
+    async def provide(self, name: str, zone: str, size: int, kind: str) -> str:
+        """The volume that is called *name*, made where there is none; its id, once it can be used."""
+        tags: Any = [{"ResourceType": "volume", "Tags": [{"Key": "CSIVolumeName", "Value": name}]}]
+        wanted: Any = {"AvailabilityZone": zone, "Size": size, "VolumeType": kind, "ClientToken": name, "TagSpecifications": tags}
+        handle = str((await self._call(lambda: self._ec2.create_volume(**wanted)))["VolumeId"])
+        while True:
+            answer = await self._call(lambda: self._ec2.describe_volumes(VolumeIds=[handle]))
+            if answer["Volumes"][0]["State"] != "creating":
+                return handle
+            await asyncio.sleep(POLL / 5)
+
+    async def remove(self, volume: str) -> None:
+        """Delete the volume, if it is there."""
+        try:
+            await self._call(lambda: self._ec2.delete_volume(VolumeId=volume))
+        except CloudError as error:
+            if error.code != "InvalidVolume.NotFound":
+                raise
+
     async def devices(self, instance: str) -> set[str]:
         """The device names that are taken on the instance."""
         filters = [{"Name": "attachment.instance-id", "Values": [instance]}]

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lab import images, layout
+from lab import images, layout, tool
 from lab.agent import environment, logs, mounts, volumes
 from lab.agent.api import Api
 from lab.agent.container import Launch, Mount, Process, User, start
@@ -151,11 +151,10 @@ def _plan(room: Room, spec: Json, image: images.Image, variables: dict[str, str]
 
 
 def _reach(room: Room, image: images.Image) -> list[str]:
-    """What lies in somebody's home but must run under any user: the interpreter, the project, the image's scripts."""
-    interpreter = Path(sys.executable)
-    return [
-        str(path) for path in (interpreter, interpreter.resolve(), images.__file__, room.machine.lab / "images" / image.key / "bin" / "-")
-    ]
+    """What lies in somebody's home but must run under any user: the interpreter, the project, the lab's programs, the image's scripts."""
+    interpreter, lab = Path(sys.executable), room.machine.lab
+    own = (lab / "plugins" / "-", lab / "images" / image.key / "bin" / "-", *([Path(tool.folder()) / "-"] if tool.folder() else []))
+    return [str(path) for path in (interpreter, interpreter.resolve(), images.__file__, *own)]
 
 
 def user(pod: Json, spec: Json) -> User:

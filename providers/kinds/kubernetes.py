@@ -34,8 +34,11 @@ class _Kubernetes:
     name = "kubernetes"
     ours = True
 
+    def __init__(self, observed: Iterable[ObjectKind]) -> None:
+        self._observed = tuple(observed)
+
     def readings(self, environment: Environment) -> Iterable[Reading]:
-        for kind in kubernetes.OBSERVED:
+        for kind in self._observed:
             yield Reading(Scope(self.name, environment.name, f"{kind.kind}/"), self._reader(kind))
 
     def _reader(self, kind: ObjectKind) -> Callable[[Sources], Iterator[Observation]]:
@@ -117,4 +120,5 @@ def _claim(metadata: Mapping[str, Any], environment: str, own: str) -> ResourceI
     return id if (id.kind, id.environment, id.name) == ("kubernetes", environment, own) else None
 
 
-KIND: Kind = _Kubernetes()
+KIND: Kind = _Kubernetes(kubernetes.OBSERVED)
+INSTALLED: Kind = _Kubernetes(kubernetes.INSTALLED)  # of an installation of the reconciler itself

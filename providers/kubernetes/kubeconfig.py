@@ -14,7 +14,7 @@ HINT = "see `kubernetes` in environment.yaml, KUBECONFIG and the context's user"
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-class Cluster(msgspec.Struct, frozen=True):
+class Cluster(msgspec.Struct, frozen=True, omit_defaults=True):
     """An API server, and by what it is known."""
 
     server: str = "http://localhost:8080"
@@ -41,7 +41,7 @@ class Program(msgspec.Struct, frozen=True):
     args: list[str] | None = None
 
 
-class User(msgspec.Struct, frozen=True):
+class User(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a user signs in with."""
 
     exec: Program | None = None
@@ -75,6 +75,23 @@ def load(path: str, context: str) -> Access:
     except (OSError, ValueError, LookupError, msgspec.ValidationError) as error:
         place = source or "the Pod's service account"
         raise errors.UsageError(f"no Kubernetes configuration in {place}: {_said(error)}", hint=HINT) from error
+
+
+def account() -> str:
+    """A kubeconfig, as text, of the Pod's own account; "" where this runs in none, or KUBECONFIG names another."""
+    if _in_use():
+        return ""
+    own = _own_account()
+    names = {"cluster": "own", "user": "own"}
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "own",
+        "clusters": [{"name": "own", "cluster": msgspec.to_builtins(own.cluster)}],
+        "users": [{"name": "own", "user": msgspec.to_builtins(own.user)}],
+        "contexts": [{"name": "own", "context": names}],
+    }
+    return msgspec.json.encode(document).decode()
 
 
 def _in_use() -> str:

@@ -12,6 +12,9 @@ from reconciler.resources import marks
 Meaning = tuple[Effect | Callable[[Value, Value], Effect], str]
 _NEVER = "for ever; a new one of another name can have it"
 _MAY_CHANGE = {
+    "Deployment": frozenset(
+        {"replicas", "template", "strategy", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds", "paused"}
+    ),
     "StatefulSet": frozenset(
         {
             "replicas",
@@ -39,6 +42,7 @@ _MAY_CHANGE = {
 _REPLACED = {
     "StorageClass": frozenset({"parameters", "provisioner", "reclaimPolicy", "volumeBindingMode"}),
     "Secret": frozenset({"type"}),
+    "ClusterRoleBinding": frozenset({"roleRef"}),
     "RoleBinding": frozenset({"roleRef"}),
 }
 _SEALED = frozenset({"data", "binaryData", "stringData"})

@@ -13,6 +13,7 @@ COMMANDS = {
     "plan": ("reconciler.cli.plan:plan", "Show what would change and why."),
     "apply": ("reconciler.cli.apply:apply", "Make the world match the specs."),
     "serve": ("reconciler.cli.serve:serve", "Go on for ever from a branch."),
+    "install": ("reconciler.cli.install:install", "Have a cluster run `serve`."),
     "destroy": ("reconciler.cli.apply:destroy", "Take down a service that the specs no longer declare; its volumes are kept."),
     "unlock": ("reconciler.cli.unlock:unlock", "Take the lock away from a run that is known to be dead."),
     "fence": ("reconciler.cli.fence:fence", "End a node that does not answer, so that its members can move."),

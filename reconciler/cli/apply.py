@@ -57,7 +57,7 @@ def apply(
         hand = handing.Hand(home.served, allow_deletes) if not allow_unattended and handing.is_served(world, desired) else None
         world = handing.from_here(world, desired) if hand else world
         with home.interruptible(), _locked(world, hand) as home.lease:  # in this order: who is interrupted gives the lease back
-            seen = loop.settle(world, environment, _note) if hand is None else frozenset()
+            seen = loop.settle(world, environment, note) if hand is None else frozenset()
             faults.tell(desired)
             prepared = loop.prepare(world, desired, only, seen)
             click.echo(text.render(prepared.plan), nl=False)
@@ -65,8 +65,8 @@ def apply(
             planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
             attendance.require(world, prepared, allowed=allow_unattended)
             if prepared.plan and approved.asks:
-                prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _ended(home, _carry_out(world, prepared, how, hand=hand))
+                prepared = asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
+            return ended(home, carry_out(world, prepared, how, hand=hand))
 
 
 @click.command()
@@ -83,14 +83,14 @@ def destroy(options: Common, service: str, auto_approve: bool, timeout: str) -> 
             hint = "remove it from the specs first; `apply` then does the rest"
             raise errors.UsageError(f"{found.origin if found else options.repo} still declares {service}", hint=hint)
         with home.interruptible(), loop.lock(world) as home.lease:
-            seen = loop.settle(world, desired.environment.name, _note)
+            seen = loop.settle(world, desired.environment.name, note)
             only = frozenset({service})
             prepared = loop.prepare(world, desired, only, seen)
             faults.tell(desired)
             click.echo(text.render(prepared.plan), nl=False)
             if prepared.plan and not auto_approve:
-                prepared = _asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
-            return _ended(home, _carry_out(world, prepared, loop.Options(timeout=seconds("--timeout", timeout)), "destroy"))
+                prepared = asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
+            return ended(home, carry_out(world, prepared, loop.Options(timeout=seconds("--timeout", timeout)), "destroy"))
 
 
 def _locked(world: World, hand: Hand | None) -> AbstractContextManager[Lease | None]:
@@ -108,7 +108,7 @@ def _load(path: Path, services: tuple[str, ...]) -> planfile.Saved:
         raise errors.UsageError(f"{path} is not a plan file", hint="make one with `reconcile plan --out FILE`") from error
 
 
-def _asked(prepared: Prepared, again: Callable[[], Prepared], home: Home) -> Prepared:
+def asked(prepared: Prepared, again: Callable[[], Prepared], home: Home) -> Prepared:
     """Ask, and look *again* before anything is done: whoever is asked may take an hour."""
     approval.ask()
     now = again()
@@ -116,18 +116,18 @@ def _asked(prepared: Prepared, again: Callable[[], Prepared], home: Home) -> Pre
     return now
 
 
-def _ended(home: Home, code: int) -> int:
+def ended(home: Home, code: int) -> int:
     """*code*; an end that nobody asked for has a reason to be told."""
     if home.lease is not None and home.lease.lost:
-        _note("another run has, or may have, the lock: the lease could not be renewed in time; nothing new was started")
+        note("another run has, or may have, the lock: the lease could not be renewed in time; nothing new was started")
     return code
 
 
-def _note(words: str) -> None:
+def note(words: str) -> None:
     click.echo(f"Note: {words}", err=True)
 
 
-def _carry_out(world: World, prepared: Prepared, how: loop.Options, action: str = "apply", hand: Hand | None = None) -> int:
+def carry_out(world: World, prepared: Prepared, how: loop.Options, action: str = "apply", hand: Hand | None = None) -> int:
     """Do it here, or have it done by *hand*, where it is also entered into the history."""
     plan = prepared.plan
     with progress.shown(len(plan.acting), plain=False) as shown:

@@ -12,7 +12,7 @@ from reconciler.serving import attendance
 from reconciler.serving.attendance import MEMBERS
 from reconciler.world import World
 
-HINT = "start `reconcile serve`; or --allow-unattended, and members are placed for as long as this command runs"
+HINT = "start `reconcile serve`, or `reconcile install` it; or --allow-unattended, and members are placed for as long as this command runs"
 
 
 def unattended(world: World, prepared: Prepared) -> str:

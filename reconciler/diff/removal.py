@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from reconciler.model.address import ResourceId
+from reconciler.model.address import INSTALLED, ResourceId
 from reconciler.model.resource import Removal
 
 
 def of(id: ResourceId) -> Removal:
-    """`retain` for volumes, hosted zones and namespaces, `delete` for everything else."""
-    kept = id.kind in {"volume", "zone"} or (id.kind == "kubernetes" and id.name.startswith("Namespace/"))
-    return "retain" if kept else "delete"
+    """`retain` for volumes, hosted zones, namespaces and what an installed reconciler remembers, `delete` for everything else."""
+    kept = ("Namespace/", "PersistentVolumeClaim/") if id.environment.endswith(INSTALLED) else ("Namespace/",)
+    return "retain" if id.kind in {"volume", "zone"} or (id.kind == "kubernetes" and id.name.startswith(kept)) else "delete"

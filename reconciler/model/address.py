@@ -11,6 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SHARED = "-"
+INSTALLED = ".install"  # behind an environment's name: the reconciler that runs for it. No environment has a name with a dot
 _GLOBAL = frozenset({"record", "zone"})  # unique in an environment, so their addresses name no service
 _PARTS = {"volume": 2, "interface": 1, "address": 1, "record": 1, "zone": 1, "kubernetes": 3}
 

@@ -26,15 +26,20 @@ KINDS: dict[str, ObjectKind] = {
         ObjectKind("v1", "ServiceAccount", "serviceaccounts"),
         ObjectKind("v1", "PersistentVolume", "persistentvolumes", namespaced=False),
         ObjectKind("v1", "PersistentVolumeClaim", "persistentvolumeclaims"),
+        ObjectKind("apps/v1", "Deployment", "deployments"),
         ObjectKind("apps/v1", "StatefulSet", "statefulsets"),
         ObjectKind("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets"),
         ObjectKind("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies"),
+        ObjectKind("rbac.authorization.k8s.io/v1", "ClusterRole", "clusterroles", namespaced=False),
+        ObjectKind("rbac.authorization.k8s.io/v1", "ClusterRoleBinding", "clusterrolebindings", namespaced=False),
         ObjectKind("rbac.authorization.k8s.io/v1", "Role", "roles"),
         ObjectKind("rbac.authorization.k8s.io/v1", "RoleBinding", "rolebindings"),
         ObjectKind("storage.k8s.io/v1", "StorageClass", "storageclasses", namespaced=False),
     )
 }
-OBSERVED = tuple(kind for kind in KINDS.values() if kind.kind != "Secret")  # what stacks declare; secrets never are
+_INSTALLED = ("Deployment", "ClusterRole", "ClusterRoleBinding")  # what only the reconciler itself is made of
+OBSERVED = tuple(kind for kind in KINDS.values() if kind.kind not in {"Secret", *_INSTALLED})  # what stacks declare; secrets never are
+INSTALLED = tuple(KINDS[kind] for kind in ("ServiceAccount", "PersistentVolumeClaim", "Service", *_INSTALLED))
 SKIP_AWAIT = "pulumi.com/skipAwait"  # readiness is judged by `members`; the engine would wait for Pods that wait for us
 DELETION = "pulumi.com/deletionPropagationPolicy"  # the default, foreground, keeps the name of what is replaced for a while
 MANAGER = "pulumi.com/patchFieldManager"  # one an object, the same after an import: fields it dropped are still its own to remove

@@ -227,6 +227,18 @@ def test_another_process_namespace_of_this_machine_is_another_machine() -> None:
     assert not replace(mine, machine=f"{boot}.{int(namespace) + 1}").beside(mine)
 
 
+def test_a_pods_only_container_sees_that_the_one_before_it_is_gone(
+    cluster: MemoryCluster, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(runs.POD, "0f3c9d0e-52a8")
+    mine = runs.own()
+    left_behind(cluster, name, replace(mine, token="before", started="1"))  # another process namespace, as every container has it
+    ClusterLeases(cluster, "default", run=mine).hold(name, duration=30).release()
+    left_behind(cluster, name, replace(mine, token="before", started="1", machine=mine.machine.replace("0f3c", "77aa")))
+    with pytest.raises(errors.LockHeld, match="it counts as dead in"):
+        ClusterLeases(cluster, "default", run=mine).hold(name, duration=30)
+
+
 def test_a_machine_of_another_name_is_still_the_same(cluster: MemoryCluster, name: str, dead: runs.Run) -> None:
     left_behind(cluster, name, replace(dead, host="its-old-name"))
     ClusterLeases(cluster, "default").hold(name, duration=30).release()

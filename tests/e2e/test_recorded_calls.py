@@ -11,12 +11,13 @@ import pytest
 
 from lab import access, control_plane
 from lab.aws.record import FILE
+from reconciler.resources import installed
 from tests.conftest import LAST, TESTING
 
 pytestmark = [pytest.mark.e2e, LAST]
 # test_observe_lab.py writes with the product's own clients, to see AWS and Kubernetes refuse it
 MEANT = {"reconciler ec2:CreateVolume", "reconciler create configmaps"}
-SHIPPED = {"reconciler-pass", *access.BOUND.values()}
+SHIPPED = {"reconciler-pass", *access.BOUND.values(), *(installed.role_name("lab", role) for role in installed.ROLES)}
 EVERYBODYS = ("system:discovery", "system:basic-user", "system:public-info-viewer", "system:service-account-issuer-discovery")
 
 

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import sys
+import tempfile
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -42,6 +46,15 @@ spec:
   version: "8.0"
   replicas: {replicas}
   volumes: {{data: {{size: 1Gi}}}}
+"""
+DOCUMENTS = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: documents}
+spec:
+  type: mongodb
+  replicas: 1
+  volumes: {data: {size: 1Gi}, journal: {size: 1Gi}}
 """
 PATH, OURS = "specs/lab/kv.yaml", "specs/lab/environment.yaml"
 ROLES = ("branch", "reconcile", "members", "components", "api")
@@ -265,55 +278,135 @@ def test_once_nobody_serves_any_more_plan_warns_and_apply_asks_to_be_told(config
     assert "Apply complete!" in workshop.reconcile("apply", *at, "--auto-approve", "--allow-unattended").stdout
 
 
-# Behind a Service there are Pods, or the API server's proxy leads nowhere: one that passes on to where the test runs `serve`.
-DOOR = """
-import asyncio
-async def pipe(reader, writer):
-    while data := await reader.read(65536):
-        writer.write(data)
-    writer.close()
-async def come_in(reader, writer):
-    there = await asyncio.open_connection("10.200.0.2", 8080)
-    await asyncio.gather(pipe(reader, there[1]), pipe(there[0], writer))
-async def main():
-    await (await asyncio.start_server(come_in, "0.0.0.0", 8080)).serve_forever()
-asyncio.run(main())
-"""
+# Where Pods read the repository: nothing of the outer machine is reached from the lab.
+MIRROR = "10.200.0.2"
+SECRET = "reconciler-lab"
 
 
-def behind_a_service() -> list[dict[str, Any]]:
-    """A Service `reconciler`, and the Pod that it leads to."""
-    metadata = {"name": "reconciler", "namespace": "default", "labels": {"app": "reconciler"}}
-    door = {"name": "door", "image": "python:3.11", "command": ["python3", "-c", DOOR]}
-    return [
-        {"apiVersion": "v1", "kind": "Service", "metadata": metadata, "spec": {"selector": metadata["labels"], "ports": [{"port": 8080}]}},
-        {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {"containers": [door]}},
-    ]
+@dataclass(frozen=True)
+class Inside:
+    """The reconciler that runs in the lab, in a Pod."""
+
+    workshop: Workshop
+    looking: Judge
+
+    @property
+    def pod(self) -> dict[str, Any]:
+        (found,) = self.looking.objects("pods", "app.kubernetes.io/name=reconciler").values()
+        return found
+
+    @property
+    def said(self) -> str:
+        return self.workshop.kubectl("logs", f"pod/{self.pod['metadata']['name']}")
+
+    @property
+    def restarts(self) -> int:
+        """How often its container began anew; -1 while it is not ready."""
+        (status,) = self.pod["status"]["containerStatuses"]
+        return int(status["restartCount"]) if status["ready"] else -1
+
+    def remembered(self) -> list[dict[str, int]]:
+        """What it did, by the history on its volume: the summary of each pass, the oldest first."""
+        claim = self.looking.objects("persistentvolumeclaims")["reconciler"]
+        volume = self.looking.objects("persistentvolumes")[claim["spec"]["volumeName"]]["spec"]["csi"]["volumeHandle"]
+        with tempfile.TemporaryDirectory() as folder:  # a reader of another user would leave files there that its owner cannot write
+            for file in sorted((self.looking.volume_folder(volume) / "lab").glob("store.db*")):
+                shutil.copy(file, folder)
+            with closing(sqlite3.connect(Path(folder) / "store.db")) as database:
+                tables = {name for (name,) in database.execute("SELECT name FROM sqlite_master")}
+                told = database.execute("SELECT summary FROM history ORDER BY id") if "history" in tables else ()
+                return [json.loads(summary) for (summary,) in told]
+
+    def kill(self) -> None:
+        """kill -9 its process, which is among those of this lab."""
+        told = json.loads(self.workshop.reconcile("lab", "status", "--format", "json").stdout)
+        serving = [pid for pid in told["pids"] if "\0serve\0" in Path(f"/proc/{pid}/cmdline").read_text()]
+        assert len(serving) == 1, serving
+        os.kill(serving[0], signal.SIGKILL)
+
+    def until(self, holds: Callable[[], object]) -> float:
+        """Wait until *holds* comes true; for how many seconds."""
+        began = time.monotonic()
+        while not holds():
+            assert time.monotonic() < began + WITHIN, self.said
+            time.sleep(0.5)
+        return time.monotonic() - began
+
+
+def install(workshop: Workshop, config: Repository, *more: str, code: int = 0) -> str:
+    """What `reconcile install` says, with the rights of the judge."""
+    own = workshop.running.kubernetes.kubeconfigs["judge"]
+    followed = ("--repo", config.bare, "--ref", "served", "--url", f"git://{MIRROR}/{config.bare.name}", "--interval", "1s")
+    return workshop.reconcile("install", *followed, "--settings-secret", SECRET, "--kubeconfig", own, *more, code=code).stdout
 
 
 @pytest.fixture(scope="module")
-def inside(workshop: Workshop, config: Repository, looking: Judge) -> Iterator[Run]:
-    """A `serve` that nobody reaches but through the API server."""
-    named = ENVIRONMENT.format(more="api: kubernetes://default/reconciler\n  policy: approval")
-    config.commit("Serve it in the cluster", {OURS: named, PATH: SERVICE.format(replicas=2)})
-    config.push("main:served")
-    looking.create(behind_a_service())
-    workshop.kubectl("wait", "pod/reconciler", "--for=condition=Ready", "--timeout=60s")
-    serve = ("serve", "-e", "lab", "--repo", str(config.bare), "--ref", "served", "--interval", "1s", "--listen", "10.200.0.2:8080")
-    words = ("lab", "exec", "--", sys.executable, "-u", "-m", "reconciler", *serve)
-    running = run.start(words, workshop.directory, workshop.environment, f"inside-{os.getpid()}")
+def inside(workshop: Workshop, config: Repository, looking: Judge) -> Iterator[Inside]:
+    """What a repository is served from, and what a Pod is told of this lab."""
+    words = ("lab", "exec", "--", "git", "daemon", "--export-all", f"--base-path={config.bare.parent}", f"--listen={MIRROR}")
+    mirror = run.start(words, workshop.directory, workshop.environment, f"mirror-{os.getpid()}")
+    told = workshop.directory / ".reconcile" / "lab" / "inside"
+    workshop.kubectl("create", "secret", "generic", SECRET, f"--from-file={told}")
     try:
-        Server(running, "").until(lambda: "policy: approval leaves" in running.said)
-        yield running
+        yield Inside(workshop, looking)
     finally:
-        running.signal(signal.SIGTERM, group=True)
-        running.end()
+        mirror.signal(signal.SIGTERM, group=True)
+        mirror.end()
 
 
-def test_an_apply_reaches_it_through_the_api_server(inside: Run, config: Repository, workshop: Workshop, runner: Path) -> None:
-    words = ("apply", "--repo", str(config.bare), "--ref", "served", "--auto-approve", "--allow-deletes", "9", "--timeout", "2m")
+def named(policy: str) -> str:
+    return ENVIRONMENT.format(more=f"api: kubernetes://default/reconciler\n  policy: {policy}\n  guard: {{maxDeletePercent: 100}}")
+
+
+def test_it_is_installed_and_carries_the_branch_out(inside: Inside, config: Repository, workshop: Workshop, looking: Judge) -> None:
+    config.commit("Serve it in the cluster", {OURS: named("automatic")})
+    config.push("main:served")
+    assert "Plan: 10 to add" in install(workshop, config, code=1)  # an approval never comes from silence
+    assert "reconciler" not in looking.objects("deployments")
+    assert "Apply complete! Resources: 10 added" in install(workshop, config, "--auto-approve")
+    inside.until(lambda: inside.remembered() and "everything is as declared" in inside.said)
+    assert install(workshop, config).startswith("No changes.")
+    assert inside.remembered()[0]["import"] > 0  # until now the engine's record lay elsewhere
+
+
+def test_an_apply_reaches_it_through_the_api_server(
+    inside: Inside, config: Repository, workshop: Workshop, looking: Judge, runner: Path
+) -> None:
+    config.commit("Let people approve again", {OURS: named("approval"), PATH: SERVICE.format(replicas=2)})
+    config.push("main:served")
+    inside.until(lambda: "policy: approval leaves" in inside.said)
+    words = ("apply", "--repo", str(config.bare), "--ref", "served", "--auto-approve", "--timeout", "2m")
     applied = workshop.run(sys.executable, "-m", "reconciler", *words, cwd=runner)
     assert "Apply complete! Resources:" in applied.stdout, inside.said
-    assert "applies" in inside.said
-    assert "pod/kv-2" not in workshop.kubectl("get", "pods", "-o", "name")
+    assert set(pods(looking)) == {"kv-0", "kv-1"}
     assert json.loads(workshop.kubectl("get", "--raw", "/api/v1/namespaces/default/services/reconciler/proxy/readyz"))["ready"]
+
+
+def test_a_member_that_moves_is_followed_after_the_apply_has_ended(inside: Inside, workshop: Workshop, looking: Judge) -> None:
+    before = pods(looking)
+    workshop.kubectl("delete", "pod", "kv-1", "--wait=false")
+    inside.until(lambda: pods(looking).get("kv-1", before["kv-1"]) != before["kv-1"])
+    assert inside.until(lambda: records(looking) == pods(looking)) < 30
+
+
+def standing(workshop: Workshop, config: Repository, service: str) -> str:
+    """Whether it is Ready, as everybody sees it."""
+    told = workshop.reconcile("status", "--repo", config.bare, "--ref", "served", "--service", service, "--format", "json").stdout
+    return next((str(row["ready"]) for row in json.loads(told)), "")
+
+
+def test_killed_while_it_initialises_it_goes_on_with_what_it_remembers(
+    inside: Inside, config: Repository, workshop: Workshop, looking: Judge
+) -> None:
+    before, restarts, held = inside.remembered(), inside.restarts, holders(workshop)
+    config.commit("Add documents, and act by itself", {OURS: named("automatic"), "specs/lab/documents.yaml": DOCUMENTS})
+    config.push("main:served")
+    inside.until(lambda: looking.objects("jobs", "reconciler/service=documents"))
+    inside.kill()
+    inside.until(lambda: inside.restarts > restarts)
+    took = inside.until(lambda: all(holders(workshop)[name] not in {"", held[name]} for name in LEASES))
+    assert took < 30  # and not the time of leases whose holder nobody can see
+    inside.until(lambda: standing(workshop, config, "documents") == "Ready" and "everything is as declared" in inside.said)
+    after = inside.remembered()
+    assert after[: len(before)] == before
+    assert not any(summary.get("import") for summary in after[len(before) :])  # its engine knows what is there

@@ -142,6 +142,23 @@ def test_a_claim_that_asks_for_more_gets_it_when_its_volume_has_it(kube: Kube, e
     assert [one["TargetSize"] for one in modified] == [3]
 
 
+def test_a_claim_that_nobody_made_a_volume_for_gets_one_which_goes_with_it(kube: Kube, ec2: EC2Client) -> None:
+    spec = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "2Gi"}}}  # of the default class
+    kube.apply({"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "asked"}, "spec": spec})
+    claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "asked"}}]
+    kube.pod("asks", shell("echo here > /data/file && sleep 1000", volumeMounts=[{"name": "data", "mountPath": "/data"}]), volumes=claim)
+    zone = kube.get("node", kube.ready("asks")["spec"]["nodeName"])["metadata"]["labels"]["topology.kubernetes.io/zone"]
+    name = kube.get("pvc", "asked")["spec"]["volumeName"]
+    handle = kube.get("pv", name)["spec"]["csi"]["volumeHandle"]
+    (made,) = ec2.describe_volumes(VolumeIds=[handle])["Volumes"]
+    assert (made["AvailabilityZone"], made["Size"], made["VolumeType"]) == (zone, 2, "gp3")
+    _until((Path(kube.lab.dir) / "volumes" / handle / "file").exists)
+    kube.ctl("delete", "pod", "asks", "--timeout=30s")
+    kube.ctl("delete", "pvc", "asked", "--timeout=30s")
+    kube.ctl("wait", "--for=delete", f"pv/{name}", "--timeout=60s")
+    _until(lambda: handle not in {one["VolumeId"] for one in ec2.describe_volumes()["Volumes"]})
+
+
 def test_a_pod_that_waits_for_its_volume_can_still_be_deleted(kube: Kube) -> None:
     claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "nobody-made-it"}}]
     kube.pod("early", shell("sleep 1000", volumeMounts=[{"name": "data", "mountPath": "/data"}]), nodeName=NODE, volumes=claim)

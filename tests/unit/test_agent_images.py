@@ -18,6 +18,7 @@ from lab import images
         ("docker.io/library/redis:8.0@sha256:0123", "redis:*"),
         ("localhost:5000/zookeeper:3.9", "zookeeper:*"),
         ("registry.example.com/reconciler/runner:1", "reconciler/runner:*"),
+        ("registry.example.com/reconciler/reconciler:1", "reconciler/reconciler:*"),
         ("docker.io/apache/kafka:4.1.1", "apache/kafka:*"),
         ("ghcr.io/zalando/spilo-18:4.1-p2", "zalando/spilo-*:*"),
     ],
