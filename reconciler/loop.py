@@ -55,8 +55,18 @@ def lock(world: World) -> Lease:
     return world.leases().hold("apply", duration=HOLDS_FOR)
 
 
-def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), seen: frozenset[ResourceId] = frozenset()) -> Prepared:
-    """The plan of *desired* against what is live; *only* narrows it to some services. What was *seen* a moment ago is looked for twice."""
+def prepare(
+    world: World,
+    desired: Desired,
+    only: frozenset[str] = frozenset(),
+    seen: frozenset[ResourceId] = frozenset(),
+    *,
+    delete_data: bool = False,
+) -> Prepared:
+    """The plan of *desired* against what is live; *only* narrows it to some services. What was *seen* a moment ago is looked for twice.
+
+    *delete_data* says that a person lets data be deleted that its spec gave up.
+    """
     observed = observe(world, seen)
     desired = pin.pin(desired, observed, world.types)
     observed = moved.follow(desired, observed)
@@ -65,7 +75,8 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     known = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     orders = {service.name: world.types[service.type].order for service in desired.services}
-    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders))
+    context = Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders, delete_data)
+    changes = diff(desired, observed, context)
     if new := strangers.wanted(changes, known or {}):
         changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))
     summaries = world.summarise(desired) if not only else ()

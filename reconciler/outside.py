@@ -127,20 +127,22 @@ class Outside:
 
     @property
     def writing(self) -> Engine:
-        """The engine, with what allocates addresses before it and removes after it what it does not know of; all with its credentials."""
+        """The engine with what allocates addresses before it, and removes strays and given-up data after it; all with its credentials."""
         from providers.allocation import Allocating  # noqa: PLC0415
         from providers.checkpoints import Checkpoints  # noqa: PLC0415
+        from providers.disposal import Disposing  # noqa: PLC0415
         from providers.leftover import Sweeping  # noqa: PLC0415
 
         own, of_cluster = self.environment.engine, self.environment.kubernetes
         checkpoints = Checkpoints(self.backend)
         allocating = Allocating(self.engine, lambda: self._as_engine(attempts=1), checkpoints.intents, self.clock)
-        return Sweeping(
+        sweeping = Sweeping(
             allocating,
             checkpoints,
             self._as_engine,
             lambda: self._kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
         )
+        return Disposing(sweeping, checkpoints, self._as_engine, self.clock, self.stop.is_set)
 
     def _as_engine(self, attempts: int = 3) -> Aws:
         own, shared = self.environment.engine, self.environment.aws

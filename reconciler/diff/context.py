@@ -33,6 +33,7 @@ class Context:
     only: frozenset[str] = frozenset()  # services; empty means all
     stopped: frozenset[str] = frozenset()  # services whose members do not run
     orders: Mapping[str, Order] = field(default_factory=dict)  # by service: how its members restart
+    delete_data: bool = False  # whether a person lets data be deleted that its spec gave up
 
     def order(self, stack: str) -> Order:
         return self.orders.get(stack) or _last_first

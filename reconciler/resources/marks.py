@@ -12,6 +12,7 @@ SERVICE = "reconciler/service"
 ADDRESS = "reconciler/address"
 RETAINED = "reconciler/retained"
 PROTECTED = "reconciler/protected"
+DELETION_POLICY = "reconciler/deletion-policy"  # of a volume: that its service's spec gave its data up, where it did
 MOVED = "reconciler/moved-from"  # the name of the service whose members and objects they were made as
 TAGS = "reconciler/tags"  # the names of the other tags that we gave it: whoever comes later knows which are ours to take off
 CONDEMNED = "reconciler/condemned"  # of a member's Lease: the attachment that was to be taken away under it, perhaps only later
