@@ -130,6 +130,10 @@ def _nothing_to_check(_service: Service, _environment: Environment) -> Iterable[
     return ()
 
 
+def _nobody_refills(service: Service, _environment: Environment, _members: frozenset[str]) -> str:
+    return f"it is not known that members of a {service.type} service give each other their data back"
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceType:
     """A service type: what `SERVICE` of a file of `stacks` holds.
@@ -137,7 +141,8 @@ class ServiceType:
     *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
-    leads: that member restarts last, whatever the order.
+    leads: that member restarts last, whatever the order. *refills* says why members (their names) that come back with empty volumes are
+    not given their data by the others, in words for a refusal; "" where they are.
     """
 
     name: str
@@ -151,6 +156,7 @@ class ServiceType:
     secrets: Callable[[Service, Environment], tuple[Generated, ...]] = lambda _service, _environment: ()
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
+    refills: Callable[[Service, Environment, frozenset[str]], str] = _nobody_refills
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from reconciler import apply, errors, past, pin
 from reconciler import plan as planning
@@ -75,7 +76,8 @@ def prepare(
     known = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     orders = {service.name: world.types[service.type].order for service in desired.services}
-    context = Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders, delete_data)
+    refills = {one.name: partial(world.types[one.type].refills, moved.base(one), desired.environment) for one in desired.services}
+    context = Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders, refills, delete_data)
     changes = diff(desired, observed, context)
     if new := strangers.wanted(changes, known or {}):
         changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))

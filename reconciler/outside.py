@@ -132,17 +132,18 @@ class Outside:
         from providers.checkpoints import Checkpoints  # noqa: PLC0415
         from providers.disposal import Disposing  # noqa: PLC0415
         from providers.leftover import Sweeping  # noqa: PLC0415
+        from providers.rebuilding import Rebuilding  # noqa: PLC0415
 
         own, of_cluster = self.environment.engine, self.environment.kubernetes
         checkpoints = Checkpoints(self.backend)
         allocating = Allocating(self.engine, lambda: self._as_engine(attempts=1), checkpoints.intents, self.clock)
-        sweeping = Sweeping(
-            allocating,
-            checkpoints,
-            self._as_engine,
-            lambda: self._kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
-        )
-        return Disposing(sweeping, checkpoints, self._as_engine, self.clock, self.stop.is_set)
+
+        def cluster() -> Kubernetes:
+            return self._kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context)
+
+        sweeping = Sweeping(allocating, checkpoints, self._as_engine, cluster)
+        disposing = Disposing(sweeping, checkpoints, self._as_engine, self.clock, self.stop.is_set)
+        return Rebuilding(disposing, self._as_engine, cluster, lambda: self.members_cluster, self.clock)
 
     def _as_engine(self, attempts: int = 3) -> Aws:
         own, shared = self.environment.engine, self.environment.aws

@@ -293,4 +293,5 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    refills=member.refilled_by_majority,
 )

@@ -249,6 +249,14 @@ def _word(*, on: bool) -> str:
     return "yes" if on else "no"
 
 
+def refills(service: Service, _environment: Environment, lost: frozenset[str]) -> str:
+    """A replica takes its data from the primary. A cluster's members know each other by ids that lie with their data."""
+    if _options(service).shards:
+        return "a cluster does not know a member again that has lost its part of it"
+    primary = f"{service.name}-0"
+    return f"{primary} is the primary: the others would follow it into an empty start" if primary in lost else ""
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     options = _options(service)
@@ -284,4 +292,5 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    refills=refills,
 )

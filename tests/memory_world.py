@@ -15,6 +15,7 @@ from providers.executor import Executor
 from providers.leftover import Sweeping
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
 from providers.observe import observe
+from providers.rebuilding import Rebuilding
 from reconciler import kinds, loop, past
 from reconciler.loop import Prepared
 from reconciler.members import act
@@ -138,11 +139,12 @@ class MemoryWorld:
         kind, namespace, name = id.name.split("/")
         return self.cluster.get(kubernetes.KINDS[kind], name, namespace=namespace.removeprefix("-"))
 
-    def _writing(self) -> Disposing:
+    def _writing(self) -> Rebuilding:
         """The engine with what goes before and after it, as the product has it."""
         allocating = Allocating(self.engine, lambda: self.cloud, self.engine, self.clock)
         sweeping = Sweeping(allocating, self.engine, lambda: self.cloud, lambda: self.cluster)
-        return Disposing(sweeping, self.engine, lambda: self.cloud, self.clock)
+        disposing = Disposing(sweeping, self.engine, lambda: self.cloud, self.clock)
+        return Rebuilding(disposing, lambda: self.cloud, lambda: self.cluster, lambda: self.cluster, self.clock)
 
     def _progress(self, address: str, what: str, words: str) -> None:
         del what, words
