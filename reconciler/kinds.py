@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from reconciler.errors import UsageError
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import Generated, Initialisation, Script
+from reconciler.model.initialise import Generated, Initialisation, Rotation, Script
 from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -141,7 +141,8 @@ class ServiceType:
     *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
-    leads: that member restarts last, whatever the order. *refills* says why members (their names) that come back with empty volumes are
+    leads: that member restarts last, whatever the order. *rotation* says how its secrets are exchanged for
+    those of `spec.rotation`, None where they cannot be. *refills* says why members (their names) that come back with empty volumes are
     not given their data by the others, in words for a refusal; "" where they are.
     """
 
@@ -156,6 +157,7 @@ class ServiceType:
     secrets: Callable[[Service, Environment], tuple[Generated, ...]] = lambda _service, _environment: ()
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
+    rotation: Callable[[Service, Environment], Rotation | None] = lambda _service, _environment: None
     refills: Callable[[Service, Environment, frozenset[str]], str] = _nobody_refills
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 

@@ -134,16 +134,15 @@ class Outside:
         from providers.leftover import Sweeping  # noqa: PLC0415
         from providers.rebuilding import Rebuilding  # noqa: PLC0415
 
-        own, of_cluster = self.environment.engine, self.environment.kubernetes
         checkpoints = Checkpoints(self.backend)
         allocating = Allocating(self.engine, lambda: self._as_engine(attempts=1), checkpoints.intents, self.clock)
-
-        def cluster() -> Kubernetes:
-            return self._kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context)
-
-        sweeping = Sweeping(allocating, checkpoints, self._as_engine, cluster)
+        sweeping = Sweeping(allocating, checkpoints, self._as_engine, self._cluster_as_engine)
         disposing = Disposing(sweeping, checkpoints, self._as_engine, self.clock, self.stop.is_set)
-        return Rebuilding(disposing, self._as_engine, cluster, lambda: self.members_cluster, self.clock)
+        return Rebuilding(disposing, self._as_engine, self._cluster_as_engine, lambda: self.members_cluster, self.clock)
+
+    def _cluster_as_engine(self) -> Kubernetes:
+        own, shared = self.environment.engine, self.environment.kubernetes
+        return self._kubernetes(own.kubeconfig or shared.kubeconfig, own.context or shared.context)
 
     def _as_engine(self, attempts: int = 3) -> Aws:
         own, shared = self.environment.engine, self.environment.aws
@@ -228,7 +227,7 @@ class Outside:
         from providers.bindings import Bindings  # noqa: PLC0415
         from reconciler.members.initial.controller import Initialiser  # noqa: PLC0415
 
-        return Initialiser(cluster, Bindings(self.cluster), self.clock, self.types)
+        return Initialiser(cluster, Bindings(self.cluster, self._cluster_as_engine), self.clock, self.types)
 
     def _looking(self) -> MembersController:
         from reconciler.members.controller import Controller  # noqa: PLC0415
