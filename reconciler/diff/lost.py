@@ -82,7 +82,7 @@ class Losses:
         if not isinstance(handle, Ref) or not isinstance(claim, Mapping) or self.scene.observed.why_unread(handle.id):
             return None
         live, disks = self.scene.observed.one(persistent.id), self.scene.found(handle.id)
-        broken = len(disks) == 1 and disks[0].attributes.get("state") == BROKEN
+        broken = len(disks) == 1 and disks[0].attributes.get("state") == BROKEN and not disks[0].retained
         was = disks[0].live_id if broken else _spec(live.fields, "csi", "volumeHandle") if live else None
         if not isinstance(was, str) or (disks and not broken):
             return None

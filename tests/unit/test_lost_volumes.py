@@ -165,6 +165,13 @@ def test_a_volume_that_only_lost_its_tags_is_not_replaced() -> None:
     assert len(world.cloud.ec2.volumes) == 3
 
 
+def test_what_is_retained_is_not_deleted_because_it_is_broken() -> None:
+    world = made(ensemble())
+    world.converge("")
+    lose(world, "zk-1", "error")
+    assert not [one for one in plan(world, ensemble()).plan.acting if one.id.kind == "volume"]
+
+
 def test_a_broken_volume_that_is_attached_is_told() -> None:
     world = made(ensemble())
     lose(world, "zk-1", "error")
