@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from reconciler.model.initialise import Generated
@@ -17,7 +17,10 @@ _LETTERS = string.ascii_letters + string.digits  # fine in every configuration f
 
 @dataclass(frozen=True, slots=True)
 class Bindings:
+    """*cluster* makes and lists them; *removing* may delete them, which the first may not."""
+
     cluster: Cluster
+    removing: Callable[[], Cluster]
 
     def names(self, namespace: str) -> frozenset[str]:
         return frozenset(self.cluster.names(KINDS["Secret"], namespace=namespace))
@@ -33,3 +36,6 @@ class Bindings:
             "data": {key: base64.b64encode(word.encode()).decode() for key, word in words.items()},
         }
         return self.cluster.create(KINDS["Secret"], body) is not None
+
+    def remove(self, namespace: str, name: str) -> None:
+        self.removing().delete(KINDS["Secret"], name, namespace=namespace)

@@ -49,6 +49,7 @@ def observation(
         marked=id is not None,
         retained=claimed.get(marks.RETAINED, ""),
         protected=claimed.get(marks.PROTECTED) == "true",
+        given_up=claimed.get(marks.DELETION_POLICY) == "Delete",
         stack=claimed.get(marks.SERVICE) or (id.service if id else ""),
         since=since.isoformat() if isinstance(since, datetime) else str(since),
     )

@@ -25,7 +25,7 @@ from reconciler.members.snapshots import controller as snapshots
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
-from reconciler.model.outcome import Outcome, first_lacking
+from reconciler.model.outcome import Done, Outcome, first_lacking
 from reconciler.outside import Outside
 from reconciler.ports import Payload, Progress, StackView
 from reconciler.resources import kubernetes
@@ -187,13 +187,18 @@ class Home(Outside):
         members = declared(desired.services, desired.environment, self.types)
         going = departing(changes, desired.environment)
         unbound = self.initialiser.bind(desired)
-        leaders = self.initialiser.leaders(desired, members, self._seen)
+        rotations = self.initialiser.rotations(desired, members, self._seen)
+        unready = {name: "" for name, outcome in rotations.items() if not isinstance(outcome, Done)}
+        leaders = {**self.initialiser.leaders(desired, members, self._seen), **unready}
         standing = self.members_controller.tick(members, going, leaders)
         self._seen = standing.live
         for whom, deed in standing.deeds:
             progress(whom, "done", deed)
         initial = self.initialiser.tick(desired, members, standing.live)
-        services = {name: first_lacking(unbound.get(name), outcome, initial.get(name)) for name, outcome in standing.services.items()}
+        services = {
+            name: first_lacking(unbound.get(name), rotations.get(name), outcome, initial.get(name))
+            for name, outcome in standing.services.items()
+        }
         return {**services, **{name: standing.members[name] for name in going if name in standing.members}}
 
     def _take(self, desired: Desired, outcomes: Mapping[str, Outcome], progress: Progress) -> None:

@@ -16,7 +16,7 @@ from pydantic import BaseModel
 
 from reconciler.errors import UsageError
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import Generated, Initialisation, Script
+from reconciler.model.initialise import Generated, Initialisation, Rotation, Script
 from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -130,6 +130,10 @@ def _nothing_to_check(_service: Service, _environment: Environment) -> Iterable[
     return ()
 
 
+def _nobody_refills(service: Service, _environment: Environment, _members: frozenset[str]) -> str:
+    return f"it is not known that members of a {service.type} service give each other their data back"
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceType:
     """A service type: what `SERVICE` of a file of `stacks` holds.
@@ -138,7 +142,9 @@ class ServiceType:
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
     leads: that member restarts last, whatever the order. *remembers* says what of the service's own its data has inside, in words that
-    follow "has": no service of another name can begin with a copy of that; "" where it has nothing of the kind.
+    follow "has": no service of another name can begin with a copy of that; "" where it has nothing of the kind. *rotation* says how its
+    secrets are exchanged for those of `spec.rotation`, None where they cannot be. *refills* says why members (their names) that come back
+    with empty volumes are not given their data by the others, in words for a refusal; "" where they are.
     """
 
     name: str
@@ -153,6 +159,8 @@ class ServiceType:
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
     remembers: Callable[[Service], str] = lambda _service: ""
+    rotation: Callable[[Service, Environment], Rotation | None] = lambda _service, _environment: None
+    refills: Callable[[Service, Environment, frozenset[str]], str] = _nobody_refills
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

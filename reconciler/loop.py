@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from reconciler import apply, errors, past, pin, restore
 from reconciler import plan as planning
@@ -61,8 +62,18 @@ def lock(world: World) -> Lease:
     return world.leases().hold("apply", duration=HOLDS_FOR)
 
 
-def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), seen: frozenset[ResourceId] = frozenset()) -> Prepared:
-    """The plan of *desired* against what is live; *only* narrows it to some services. What was *seen* a moment ago is looked for twice."""
+def prepare(
+    world: World,
+    desired: Desired,
+    only: frozenset[str] = frozenset(),
+    seen: frozenset[ResourceId] = frozenset(),
+    *,
+    delete_data: bool = False,
+) -> Prepared:
+    """The plan of *desired* against what is live; *only* narrows it to some services. What was *seen* a moment ago is looked for twice.
+
+    *delete_data* says that a person lets data be deleted that its spec gave up.
+    """
     observed = observe(world, seen)
     desired = pin.pin(desired, observed, world.types)
     observed = moved.follow(desired, observed)
@@ -73,7 +84,9 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     stopped = frozenset(service.name for service in desired.services if service.stopped)
     orders = {service.name: world.types[service.type].order for service in desired.services}
     gone = _gone_since(world, desired, observed)
-    changes = diff(desired, observed, Context(world.kinds, recorded, gone, only, stopped, orders, restoring.sources))
+    refills = {one.name: partial(world.types[one.type].refills, moved.base(one), desired.environment) for one in desired.services}
+    context = Context(world.kinds, recorded, gone, only, stopped, orders, restoring.sources, refills, delete_data)
+    changes = diff(desired, observed, context)
     if new := strangers.wanted(changes, recorded or {}):
         changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))
     summaries = world.summarise(desired) if not only else ()

@@ -132,20 +132,22 @@ class Outside:
 
     @property
     def writing(self) -> Engine:
-        """The engine, with what allocates addresses before it and removes after it what it does not know of; all with its credentials."""
+        """The engine with what allocates addresses before it, and removes strays and given-up data after it; all with its credentials."""
         from providers.allocation import Allocating  # noqa: PLC0415
         from providers.checkpoints import Checkpoints  # noqa: PLC0415
+        from providers.disposal import Disposing  # noqa: PLC0415
         from providers.leftover import Sweeping  # noqa: PLC0415
+        from providers.rebuilding import Rebuilding  # noqa: PLC0415
 
-        own, of_cluster = self.environment.engine, self.environment.kubernetes
         checkpoints = Checkpoints(self.backend)
         allocating = Allocating(self.engine, lambda: self._as_engine(attempts=1), checkpoints.intents, self.clock)
-        return Sweeping(
-            allocating,
-            checkpoints,
-            self._as_engine,
-            lambda: self._kubernetes(own.kubeconfig or of_cluster.kubeconfig, own.context or of_cluster.context),
-        )
+        sweeping = Sweeping(allocating, checkpoints, self._as_engine, self._cluster_as_engine)
+        disposing = Disposing(sweeping, checkpoints, self._as_engine, self.clock, self.stop.is_set)
+        return Rebuilding(disposing, self._as_engine, self._cluster_as_engine, lambda: self.members_cluster, self.clock)
+
+    def _cluster_as_engine(self) -> Kubernetes:
+        own, shared = self.environment.engine, self.environment.kubernetes
+        return self._kubernetes(own.kubeconfig or shared.kubeconfig, own.context or shared.context)
 
     def _as_engine(self, attempts: int = 3) -> Aws:
         own, shared = self.environment.engine, self.environment.aws
@@ -237,7 +239,7 @@ class Outside:
         from providers.bindings import Bindings  # noqa: PLC0415
         from reconciler.members.initial.controller import Initialiser  # noqa: PLC0415
 
-        return Initialiser(cluster, Bindings(self.cluster), self.clock, self.types)
+        return Initialiser(cluster, Bindings(self.cluster, self._cluster_as_engine), self.clock, self.types)
 
     def _looking(self) -> MembersController:
         from reconciler.members.controller import Controller  # noqa: PLC0415

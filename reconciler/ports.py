@@ -226,6 +226,10 @@ class Secrets(Protocol):
         """Make the Secret; False where there is one of its name, which stays as it is."""
         ...
 
+    def remove(self, namespace: str, name: str) -> None:
+        """Remove the Secret, if it is there: nobody takes what it says any more."""
+        ...
+
 
 class Resolver(Protocol):
     """Asks DNS as a client in the environment would."""

@@ -294,4 +294,5 @@ SERVICE = ServiceType(
     remembers=lambda _: "the name of the replica set and its members' addresses",
     secrets=secrets,
     initialise=initialise,
+    refills=member.refilled_by_majority,
 )

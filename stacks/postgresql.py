@@ -337,4 +337,5 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    refills=member.refilled_by_majority,
 )

@@ -15,6 +15,9 @@ and lies in the Secret `<service>-auth`, key `password`; `options.password` name
 made, or while it is `stopped`: a replica that has the password cannot follow a primary that has none yet. Without it, security groups or
 network policies have to say who may connect.
 
+`rotation: 1` (2, 3 … later on) asks for another password that was made for it: it lies in `<service>-auth-1`, every member takes it beside
+the former one, then one after the other restarts with the new one alone, and once each refuses the former one its Secret goes.
+
 With `shards: 3` the members are a Redis Cluster: member n belongs to shard n mod 3, primaries are voted for, and clients have to speak the
 cluster's protocol. Another number of shards for a service that has data is refused by what it says of itself, not moved.
 """
@@ -30,16 +33,17 @@ from pydantic import Field
 from reconciler.kinds import Check, MemberPlan, ServiceType
 from reconciler.model.document import Flag, Part, Positive, SecretRef
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Rotation, Said, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, workload
-from stacks import _redis_cluster
+from reconciler.resources import cloud, member, rotation, workload
+from stacks import _redis_cluster, _redis_rotation
 
 PORT = 6379
 _BUS = 10000  # a cluster's own port is so much higher
 _PASSWORD = f"{workload.SECRETS_PATH}/password"
+_FORMER = f"{workload.SECRETS_PATH}/former"
 _AUTH = f"{workload.OWN_PATH}/auth.conf"
 _LENGTH = 32  # characters of a password: 190 bits
 _STOPS_WITHIN = 60  # seconds: a last save of a large data set
@@ -77,6 +81,7 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             signature=[_config(service, environment, ordinal) for ordinal in (0, 1)],  # a primary's and a replica's, however many there are
             ports={"redis": PORT, **({"bus": PORT + _BUS} if _options(service).shards else {})},
             secrets=_mounted(service),
+            former=_former(service),
             preparing=(_authentication(service),) if _has_password(service) else (),
             grace=_STOPS_WITHIN,
         ),
@@ -118,8 +123,22 @@ def _login(service: Service) -> str:
 
 def _mounted(service: Service) -> dict[str, SecretRef]:
     """Where the password comes from."""
-    own = _options(service).password or SecretRef(name=_auth_name(service), key="password")
+    made = rotation.name(_auth_name(service), service.rotation)
+    own = _options(service).password or SecretRef(name=made, key="password")
     return {"password": own} if _has_password(service) else {}
+
+
+def _former(service: Service) -> dict[str, SecretRef]:
+    """Where the password before comes from, for looks and steps alone."""
+    if not service.rotation or not _is_rotatable(service):
+        return {}
+    return {"former": SecretRef(name=rotation.name(_auth_name(service), service.rotation - 1), key="password")}
+
+
+def _is_rotatable(service: Service) -> bool:
+    """Whether the password is ours to change; not a cluster's, in which all talk to all."""
+    options = _options(service)
+    return options.auth and not options.password and not options.shards
 
 
 def _auth_name(service: Service) -> str:
@@ -130,7 +149,15 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
     """The password, unless somebody else's is named."""
     if not _has_password(service) or _options(service).password:
         return ()
-    return (Generated(_auth_name(service), {"password": _LENGTH}),)
+    return (Generated(rotation.name(_auth_name(service), service.rotation), {"password": _LENGTH}),)
+
+
+def rotate(service: Service, environment: Environment) -> Rotation | None:
+    if not _is_rotatable(service):
+        return None
+    names = {one.name: cloud.fqdn(environment, one.name) for one in members(service, environment)}
+    before = _redis_rotation.before(names, PORT, workload.SECRETS_PATH)
+    return Rotation(before, rotation.former(_auth_name(service), service.rotation))
 
 
 def _authentication(service: Service) -> dict[str, Any]:
@@ -152,7 +179,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation | N
     names = {one.name: cloud.fqdn(environment, one.name) for one in members(service, environment)}
     login = _login(service)
     cluster = _redis_cluster.Cluster(names, shards, PORT, login) if shards else None
-    access = _access(names) if login else ""
+    access = _access(names, rotated=bool(service.rotation)) if login else ""
     look = f"{cluster.look.text if cluster else 'cluster={}'}\n{access or 'access={}'}"
     text = f'{look}\nsay "{{\\"cluster\\": $cluster, \\"access\\": $access}}"\n'
 
@@ -163,8 +190,10 @@ def initialise(service: Service, environment: Environment) -> Initialisation | N
     return Initialisation(Script(LOOK, text), decide, of_pods=bool(shards))
 
 
-def _access(names: Mapping[str, str]) -> str:
-    """Has `access` say of each member whether it lets in who has no password, and who has it."""
+def _access(names: Mapping[str, str], *, rotated: bool) -> str:
+    """Has `access` say of each member whether it lets in who has no password, who has it, and who has the one before."""
+    late = f'[[ -s {_FORMER} && $(REDISCLI_AUTH=$(<{_FORMER}) ping "$2") == PONG ]]'
+    former = f"  if {late}; then how=former; fi\n" if rotated else ""
     asked = "".join(f"enter {name} {fqdn}\n" for name, fqdn in names.items())
     return f"""\
 password=$(<{_PASSWORD}) access=
@@ -175,14 +204,19 @@ enter() {{
     NOAUTH*) [[ $(REDISCLI_AUTH=$password ping "$2") == PONG ]] && how=closed || how=wrong ;;
     *) how=silent ;;
   esac
-  access+="${{access:+, }}\\"$1\\": \\"$how\\""
+{former}  access+="${{access:+, }}\\"$1\\": \\"$how\\""
 }}
 {asked}access="{{$access}}"
 """
 
 
 def _next(said: Said, names: list[str]) -> Next:
-    lacks = {"open": "refuses who has no password", "wrong": "takes the password", "silent": "answers"}
+    lacks = {
+        "open": "refuses who has no password",
+        "wrong": "takes the password",
+        "silent": "answers",
+        "former": "refuses the former password",
+    }
     return next((f"{name} {lacks[how]}" for name in names if (how := said.get(name, "silent")) in lacks), None)
 
 
@@ -249,6 +283,14 @@ def _word(*, on: bool) -> str:
     return "yes" if on else "no"
 
 
+def refills(service: Service, _environment: Environment, lost: frozenset[str]) -> str:
+    """A replica takes its data from the primary. A cluster's members know each other by ids that lie with their data."""
+    if _options(service).shards:
+        return "a cluster does not know a member again that has lost its part of it"
+    primary = f"{service.name}-0"
+    return f"{primary} is the primary: the others would follow it into an empty start" if primary in lost else ""
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     options = _options(service)
@@ -285,4 +327,6 @@ SERVICE = ServiceType(
     remembers=lambda service: "its cluster's members, and would join them" if _options(service).shards else "",
     secrets=secrets,
     initialise=initialise,
+    rotation=rotate,
+    refills=refills,
 )

@@ -151,4 +151,5 @@ SERVICE = ServiceType(
     options=Options,
     check=check,
     leader=leader,
+    refills=member.refilled_by_majority,
 )

@@ -10,10 +10,12 @@ from typing import Any
 
 from providers import strangers
 from providers.allocation import Allocating
+from providers.disposal import Disposing
 from providers.executor import Executor
 from providers.leftover import Sweeping
 from providers.memory import FixedClock, MemoryCloud, MemoryCluster, MemoryEngine, MemoryHistory, MemoryLeases
 from providers.observe import observe
+from providers.rebuilding import Rebuilding
 from reconciler import kinds, loop, past
 from reconciler.loop import Prepared
 from reconciler.members import act
@@ -83,8 +85,8 @@ class MemoryWorld:
         for instance, zone in self.cloud.ec2.instances.items():
             _node(self.cluster, f"node-{zone[-1]}", zone, instance)
 
-    def plan(self, wanted: Desired) -> Prepared:
-        return loop.prepare(self.world(wanted.environment), wanted)
+    def plan(self, wanted: Desired, *, delete_data: bool = False) -> Prepared:
+        return loop.prepare(self.world(wanted.environment), wanted, delete_data=delete_data)
 
     def apply(self, prepared: Prepared, *, timeout: float = 60.0) -> Report:
         """Carry *prepared* out, the engine first, then whatever the members still lack."""
@@ -145,10 +147,12 @@ class MemoryWorld:
         kind, namespace, name = id.name.split("/")
         return self.cluster.get(kubernetes.KINDS[kind], name, namespace=namespace.removeprefix("-"))
 
-    def _writing(self) -> Sweeping:
+    def _writing(self) -> Rebuilding:
         """The engine with what goes before and after it, as the product has it."""
         allocating = Allocating(self.engine, lambda: self.cloud, self.engine, self.clock)
-        return Sweeping(allocating, self.engine, lambda: self.cloud, lambda: self.cluster)
+        sweeping = Sweeping(allocating, self.engine, lambda: self.cloud, lambda: self.cluster)
+        disposing = Disposing(sweeping, self.engine, lambda: self.cloud, self.clock)
+        return Rebuilding(disposing, lambda: self.cloud, lambda: self.cluster, lambda: self.cluster, self.clock)
 
     def _progress(self, address: str, what: str, words: str) -> None:
         del what, words

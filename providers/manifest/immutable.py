@@ -56,6 +56,8 @@ def meaning(kind: str, path: tuple[str, ...], *, sealed: bool) -> Meaning:
     if path[:2] == ("metadata", "annotations") and path[-1].startswith(marks.FIXED):
         option = path[-1].removeprefix(marks.FIXED)
         return _unset, f"a service keeps the {option} that it was begun with; put options.{option} back, or make another service"
+    if path[-1:] == (marks.ROTATION,):
+        return _next, "secrets are rotated one generation at a time, and never back"
     if kind in {"ConfigMap", "Secret"} and path[:1] == ("immutable",):
         return _replaced_once_set, ""
     gone = path[:1] and (path[0] in _REPLACED.get(kind, frozenset()) or (sealed and path[0] in _SEALED))
@@ -96,6 +98,15 @@ def _growth(before: Value, after: Value) -> Effect:
 
 def _unset(before: Value, _after: Value) -> Effect:
     return "refuse" if before else "update"
+
+
+def _next(before: Value, after: Value) -> Effect:
+    """A generation is followed by the next one alone: only its secrets and the former ones are known to members that restart."""
+    return "update" if _number(after) == _number(before) + 1 else "refuse"
+
+
+def _number(text: Value) -> int:
+    return int(text) if isinstance(text, str) and text.isdecimal() else 0
 
 
 def _replaced_once_set(before: Value, _after: Value) -> Effect:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ from reconciler.world import World
 @click.option("--auto-approve", is_flag=True, help="Apply what is planned without asking.")
 @click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
 @click.option("--allow-deletes", type=int, default=None, help="Let pass a plan that deletes this many.")
+@click.option("--allow-delete-data", is_flag=True, help="Delete the data of removed volumes whose spec said deletionPolicy: Delete.")
 @click.option("--allow-unattended", is_flag=True, help="Go on although nobody places members once this has ended.")
 @click.option("--timeout", default="15m", help="How long to wait until everything is ready.", show_default=True)
 @click.option("--no-wait", is_flag=True, help="Start everything and return.")
@@ -42,6 +44,7 @@ def apply(
     auto_approve: bool,
     services: tuple[str, ...],
     allow_deletes: int | None,
+    allow_delete_data: bool,
     allow_unattended: bool,
     timeout: str,
     no_wait: bool,
@@ -54,18 +57,23 @@ def apply(
     how = loop.Options(timeout=seconds("--timeout", timeout), wait=not no_wait)
     with bootstrap.home(environment) as home:
         world, desired = home.world(options.repo, ref)
-        hand = handing.Hand(home.served, allow_deletes) if not allow_unattended and handing.is_served(world, desired) else None
+        hand = (
+            handing.Hand(home.served, allow_deletes, allow_delete_data)
+            if not allow_unattended and handing.is_served(world, desired)
+            else None
+        )
         world = handing.from_here(world, desired) if hand else world
         with home.interruptible(), _locked(world, hand) as home.lease:  # in this order: who is interrupted gives the lease back
             seen = loop.settle(world, environment, note) if hand is None else frozenset()
             faults.tell(desired)
-            prepared = loop.prepare(world, desired, only, seen)
+            prepare = partial(loop.prepare, world, desired, only, seen, delete_data=allow_delete_data)
+            prepared = prepare()
             click.echo(text.render(prepared.plan), nl=False)
             approved.check(prepared, home)
             planning.guard(prepared.plan, desired.environment.guard, allow_deletes)
             attendance.require(world, prepared, allowed=allow_unattended)
             if prepared.plan and approved.asks:
-                prepared = asked(prepared, lambda: loop.prepare(world, desired, only, seen), home)
+                prepared = asked(prepared, prepare, home)
             return ended(home, carry_out(world, prepared, how, hand=hand))
 
 

@@ -65,6 +65,7 @@ class Hand:
 
     served: Served
     allow_deletes: int | None = None
+    allow_delete_data: bool = False
 
     def over(self, world: World, prepared: Prepared, how: Options) -> Report:
         """Have *prepared* carried out there, and wait here as for an apply of our own.
@@ -107,6 +108,7 @@ class Hand:
             "digest": prepared.plan.digest,
             "services": sorted(prepared.only),
             "allow_deletes": self.allow_deletes,
+            "allow_delete_data": self.allow_delete_data,
         }
 
     def _outcomes(self, standing: Standing) -> dict[str, Outcome]:

@@ -25,10 +25,13 @@ from reconciler.render import engine as beside
 @click.command()
 @click.option("--service", "services", multiple=True, help="Only this service (may be given again).")
 @click.option("--engine", is_flag=True, help="Show beside it what the engine would do; it takes the engine's credentials, and a while.")
+@click.option("--allow-delete-data", is_flag=True, help="Plan as `apply` with this flag does.")
 @click.option("--out", type=click.Path(path_type=Path), help="Save the plan, so that `apply FILE` does this and nothing else.")
 @click.option("--detailed-exitcode", is_flag=True, help="Exit with 2 when there is anything to do.")
 @common(("text", "json", "markdown"))
-def plan(options: Common, services: tuple[str, ...], engine: bool, out: Path | None, detailed_exitcode: bool) -> int:
+def plan(
+    options: Common, services: tuple[str, ...], engine: bool, allow_delete_data: bool, out: Path | None, detailed_exitcode: bool
+) -> int:
     """Show what would change and why. Nothing is changed, and nothing is written but the plan itself."""
     environments = options.environments()
     if out and len(environments) > 1:
@@ -42,7 +45,7 @@ def plan(options: Common, services: tuple[str, ...], engine: bool, out: Path | N
                 world, desired = home.world(options.repo, options.ref)
                 faults.tell(desired)
                 world = handing.from_here(world, desired) if handing.is_served(world, desired) else world
-                prepared = loop.prepare(world, desired, frozenset(services))
+                prepared = loop.prepare(world, desired, frozenset(services), delete_data=allow_delete_data)
                 attendance.warn(world, prepared)
                 views = home.views(prepared) if engine else None
                 show(prepared.plan, home, options.form, desired, views)

@@ -1,8 +1,8 @@
 """Desired and observed → changes. Pure: no clock, no I/O, no logging. What is unread is held, what is ambiguous refused.
 
 `declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
-fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold,
-`protect` what must not go.
+fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold, `lost` what becomes of dead
+volumes, `protect` what must not go.
 """
 
 from __future__ import annotations

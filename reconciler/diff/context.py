@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from reconciler.diff.lost import Losses
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
@@ -17,6 +18,7 @@ from reconciler.resources import moved
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
 Order = Callable[[tuple[str, ...]], tuple[str, ...]]
+Refills = Callable[[frozenset[str]], str]  # why members that have lost their data are not given it back by the others; "" where they are
 _NOTHING: frozenset[ResourceId] = frozenset()
 
 
@@ -35,6 +37,8 @@ class Context:
     stopped: frozenset[str] = frozenset()  # services whose members do not run
     orders: Mapping[str, Order] = field(default_factory=dict)  # by service: how its members restart
     sources: Mapping[ResourceId, Source] = field(default_factory=dict)  # by volume that is to be made: where its data comes from
+    refills: Mapping[str, Refills] = field(default_factory=dict)  # by service
+    delete_data: bool = False  # whether a person lets data be deleted that its spec gave up
 
     def order(self, stack: str) -> Order:
         return self.orders.get(stack) or _last_first
@@ -87,6 +91,11 @@ class Scene:
         sources = {(live.stack, source) for found in self.observed.live.values() for live in found if (source := moved.former(live))}
         known = [(service, source) for stack, source in sorted(sources) if (service := self.service(stack)) and not service.moved_from]
         return {name: (service, source) for service, source in known for name in (service.name, source)}
+
+    @cached_property
+    def losses(self) -> Losses:
+        """The volumes whose data is gone."""
+        return Losses(self)
 
     def has_volumes(self, service: str) -> bool:
         """Whether any volume of *service* is live, in use or kept."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from reconciler.diff import former, impact, judge, left, strangers
+from reconciler.diff import former, impact, judge, left, lost, strangers
 from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
 from reconciler.fields import compare, livefields
@@ -96,6 +96,7 @@ _RULES: tuple[Rule, ...] = (
     _unread,
     _refers_to_unread,
     _ambiguous,
+    lost.rule,
     _missing,
     former.retained,
     _changes_hands,

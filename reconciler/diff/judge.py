@@ -71,7 +71,7 @@ def _parted(resource: Resource, change: FieldChange, ref: Ref, scene: Scene) -> 
     name = resource.id.name.split("/")[0]
     was = f" ({spell(change.path)} {change.before})" if isinstance(change.before, str) else ""
     lost = ", and its data with it" if ref.id.kind == "volume" else ""
-    way = f"delete this {name}, and what claims it, to begin with a new {ref.id.kind}" if ref.id.kind == "volume" else f"delete this {name}"
+    way = scene.losses.way(ref.id, resource.stack) if ref.id.kind == "volume" else f"delete this {name}"
     return "refuse", f"{ref.id}{was} is gone{lost}: it was deleted outside of the specs; {way}"
 
 

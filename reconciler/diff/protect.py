@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
+from reconciler.diff.removal import KEPT
 from reconciler.model.change import Change
 from reconciler.model.observation import Observed
 
@@ -24,7 +25,7 @@ def refuse(changes: Iterable[Change], protected: Collection[str]) -> tuple[Chang
 def _refused(change: Change) -> Change:
     match change.action:
         case "delete" | "forget":
-            reason = f"{change.reason.removesuffix('; it is kept')}, but it is protected; {LIFT}"
+            reason = f"{change.reason.removesuffix(KEPT)}, but it is protected; {LIFT}"
         case "replace":
             reason = f"it is protected, and this would replace it: {change.reason}; {LIFT}"
         case _:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from reconciler.model.address import INSTALLED, ResourceId
 from reconciler.model.resource import Removal
 
+KEPT = "; it is kept"  # the end of the reason why something is forgotten
+
 
 def of(id: ResourceId) -> Removal:
     """`retain` for volumes, hosted zones, namespaces and what an installed reconciler remembers, `delete` for everything else."""

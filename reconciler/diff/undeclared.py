@@ -7,10 +7,13 @@ from dataclasses import replace
 
 from reconciler.diff import former, impact, removal
 from reconciler.diff.context import Context, Scene
+from reconciler.diff.removal import KEPT
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Action, Change, FieldChange
 from reconciler.model.observation import Observation
 from reconciler.model.resource import Owner
+
+GIVEN_UP = "deletionPolicy: Delete"
 
 
 def gone(scene: Scene) -> Iterator[Change]:
@@ -63,9 +66,21 @@ def _taken(change: Change, live: Observation, scene: Scene) -> Change:
     owner: Owner = "members" if id.kind == "record" and not known and not _leads_to_interface(live, scene) else "engine"
     fields = tuple(FieldChange((name,), value, None) for name, value in live.fields.items())
     change = replace(change, owner=owner, fields=fields, impact=impact.of_removal(id, live))
-    if removal.of(id) == "retain":
-        return replace(change, action="forget", reason=f"{change.reason}; it is kept")
-    return replace(change, action="delete")
+    if removal.of(id) == "delete":
+        return replace(change, action="delete")
+    given_up = _is_given_up(live, scene)
+    if given_up and scene.context.delete_data:
+        return replace(
+            change, action="delete", reason=f"{change.reason}; its spec said {GIVEN_UP}", impact="irreversible: its data is deleted"
+        )
+    kept = f"{change.impact}; --allow-delete-data would delete it" if given_up else change.impact
+    return replace(change, action="forget", reason=f"{change.reason}{KEPT}", impact=kept)
+
+
+def _is_given_up(live: Observation, scene: Scene) -> bool:
+    """Whether the data of *live* may go: the spec said so when it was last applied, and says nothing else where its service lives on."""
+    service = scene.service(live.stack)
+    return live.given_up and not live.retained and (service is None or service.deletion_policy == "Delete")
 
 
 def _leads_to_interface(record: Observation, scene: Scene) -> bool:

@@ -41,6 +41,19 @@ class Initialisation:
 
 
 @dataclass(frozen=True, slots=True)
+class Rotation:
+    """How a service's generated secrets give way to their next generation, level-triggered.
+
+    *before* goes on while members of the former generation run: once it has nothing to do, all of them take the new secrets beside the
+    former ones, and the first may restart with the new ones alone. The Secrets *former* go once the service is initialised again, which it
+    is only when each member refuses them.
+    """
+
+    before: Initialisation
+    former: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Generated:
     """A Secret that is made once, before its first use, and never changed: by key, how many random letters and digits it holds."""
 

@@ -16,8 +16,8 @@ class Observation:
     *fields* have the shape of the declared ones. *attributes* are what a Ref can name (a volume's id, an interface's address).
     *owned* are the paths that our field manager holds (Kubernetes only). *marked* says that it carries our marks; what does not
     is never deleted. *retained* is the commit that removed its spec and kept it, "" for what is in use. *protected* is what it
-    remembers of its spec's `protect`. *busy* says why it cannot be changed just now, and until when; "" where it can. *stack* is the
-    service it is marked with.
+    remembers of its spec's `protect`, *given_up* of its `deletionPolicy: Delete`. *busy* says why it cannot be changed just now, and until
+    when; "" where it can. *stack* is the service it is marked with.
     """
 
     id: ResourceId
@@ -28,6 +28,7 @@ class Observation:
     marked: bool = True
     retained: str = ""
     protected: bool = False
+    given_up: bool = False
     busy: str = ""
     stack: str = ""
     since: str = ""

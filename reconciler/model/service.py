@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from reconciler.model.document import DnsLabel, Flag, Named, Names, Part, Positive, Text
+from reconciler.model.document import DnsLabel, Flag, Named, Names, Part, Positive, Text, Whole
 from reconciler.model.duration import Duration
 from reconciler.model.environment import ComputeResources, Policy, Window
 from reconciler.model.quantity import Size
@@ -191,6 +191,7 @@ class ServiceSpec(Part):
     depends_on: Names = ()
     stopped: Flag = False
     restarted_at: str = ""
+    rotation: Annotated[Whole, Field(ge=0)] = 0
     snapshots: Snapshots | None = None
     restore_from: Restore | None = None
     deletion_policy: Literal["Retain", "Delete"] = "Retain"

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
 
 
 def resources(service: Service, environment: Environment, type_: ServiceType) -> tuple[Resource, ...]:
-    """Everything that *service* declares: fields that it leaves to others are named, and what it protects says so."""
+    """Everything that *service* declares: fields that it leaves to others are named, and what it protects or gives up says so."""
     found = type_.resources(moved.base(service), environment)
     if service.moved_from:
         found = tuple(moved.renamed(one, service) for one in found)
     if given := cede.rules(service):
         found = tuple(replace(one, ceded=cede.ceded(one, given)) for one in found)
+    if service.deletion_policy == "Delete":
+        found = tuple(_given_up(one) for one in found)
     return tuple(_protected(one) for one in found) if service.protect else found
 
 
@@ -40,3 +42,11 @@ def _protected(resource: Resource) -> Resource:
     elif isinstance(tags := fields.get("tags"), Mapping):
         fields["tags"] = {**tags, marks.PROTECTED: "true"}
     return replace(resource, fields=fields, protected=True)
+
+
+def _given_up(resource: Resource) -> Resource:
+    """A volume with the mark that outlives its spec: whoever removes it may delete its data; everything else as it is."""
+    tags = resource.fields.get("tags")
+    if resource.id.kind != "volume" or not isinstance(tags, Mapping):
+        return resource
+    return replace(resource, fields={**resource.fields, "tags": {**tags, marks.DELETION_POLICY: "Delete"}})

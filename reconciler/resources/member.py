@@ -33,6 +33,14 @@ def spare(voters: int) -> int:
     return (voters - 1) // 2 - 1
 
 
+def refilled_by_majority(service: Service, _environment: Environment, lost: frozenset[str]) -> str:
+    """Why *lost* members are not given their data back where what a majority has is what counts: it has to have it still."""
+    most = (service.replicas - 1) // 2
+    if len(lost) <= most:
+        return ""
+    return f"{len(lost)} of {service.replicas} members have lost their data, and a majority has to have it to give it back"
+
+
 def has_interface(service: Service) -> bool:
     return service.addresses != "none"
 

@@ -45,6 +45,7 @@ class Program:
     ports: Mapping[str, int] = field(default_factory=dict)
     preparing: tuple[Mapping[str, Any], ...] = ()  # init containers that run once the member is in its place
     secrets: Mapping[str, SecretRef] = field(default_factory=dict)  # by the name of their file at SECRETS_PATH
+    former: Mapping[str, SecretRef] = field(default_factory=dict)  # the same of those that may be gone: of the generation before
     grace: int = 30
     spare: int = 1
     group: int | None = None  # of an image that runs as somebody else than root; None where its entrypoint sees to it
@@ -148,9 +149,14 @@ def _pod(service: Service, environment: Environment, program: Program) -> dict[s
 
 
 def _secrets(program: Program) -> dict[str, Any]:
-    """One volume of all secrets. A Pod waits for those that are not made yet."""
-    sources = [{"secret": {"name": ref.name, "items": [{"key": ref.key or file, "path": file}]}} for file, ref in program.secrets.items()]
+    """One volume of all secrets. A Pod waits for those that are not made yet, and not for those of the generation before."""
+    sources = [{"secret": _source(file, ref)} for file, ref in program.secrets.items()]
+    sources += [{"secret": {**_source(file, ref), "optional": True}} for file, ref in program.former.items()]
     return {"name": "secrets", "projected": {"sources": sources, "defaultMode": _SECRET_MODE}}
+
+
+def _source(file: str, ref: SecretRef) -> dict[str, Any]:
+    return {"name": ref.name, "items": [{"key": ref.key or file, "path": file}]}
 
 
 def _secret_mounts() -> list[dict[str, Any]]:
@@ -192,6 +198,8 @@ def _stateful_set(
     metadata = _metadata(service, service.name)
     if program.fixed:
         metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in program.fixed.items()}
+    if service.rotation:
+        metadata["annotations"] = {**metadata.get("annotations", {}), marks.ROTATION: str(service.rotation)}
     manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
     return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
 

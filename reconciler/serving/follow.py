@@ -170,7 +170,8 @@ class Follower:
         world, environment = ground.world, ground.desired.environment
         with ground.locked():
             seen = loop.settle(world, environment.name, self._say)
-            prepared = loop.prepare(world, ground.desired, permit.only, seen)
+            delete_data = order is not None and order.wanted["allow_delete_data"]
+            prepared = loop.prepare(world, ground.desired, permit.only, seen, delete_data=delete_data)
             if order:
                 orders.require_approved(order.wanted, prepared.plan)
             planning.guard(prepared.plan, environment.guard, order.wanted["allow_deletes"] if order else None)

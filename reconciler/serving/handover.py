@@ -34,6 +34,7 @@ class Wanted(TypedDict):
     digest: str
     services: list[str]
     allow_deletes: int | None
+    allow_delete_data: bool
 
 
 class Told(TypedDict):
@@ -126,9 +127,13 @@ def wanted(document: Any) -> Wanted:
     services, deletes = document.get("services", []), document.get("allow_deletes")
     if not isinstance(services, list) or not all(isinstance(one, str) for one in services):
         raise errors.UsageError("services is a list of names")
+    data = document.get("allow_delete_data", False)
     if deletes is not None and type(deletes) is not int:
         raise errors.UsageError("allow_deletes is a whole number")
-    return {**{name: document[name] for name in texts}, "services": services, "allow_deletes": deletes}  # type: ignore[typeddict-item]
+    if not isinstance(data, bool):
+        raise errors.UsageError("allow_delete_data is true or false")
+    told = {name: document[name] for name in texts}
+    return {**told, "services": services, "allow_deletes": deletes, "allow_delete_data": data}  # type: ignore[typeddict-item]
 
 
 def tell(outcome: Outcome) -> Told:

@@ -108,6 +108,9 @@ def _checked(draft: Draft, environment: Environment, type_: ServiceType) -> Iter
         if steps[0] not in draft.faulty:
             yield draft.fault(message, hint, "spec", *steps)
     yield from _copied(draft, type_)
+    if draft.noun.rotation and "rotation" not in draft.faulty and type_.rotation(draft.noun, environment) is None:
+        text = f"this {type_.name} service has no secrets that can be rotated yet"
+        yield draft.fault(text, "leave rotation out", "spec", "rotation")
     if "ignore" not in draft.faulty:
         yield from ceding.faults(draft, environment, type_)
 

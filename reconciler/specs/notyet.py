@@ -38,7 +38,6 @@ TABLE: dict[str, dict[str, tuple[Fine, str]]] = {
         "engine.secretsProvider": (_only("passphrase"), "use passphrase"),
     },
     "Service": {
-        "deletionPolicy": (_only("Retain"), "volumes are retained in this release: leave it out or write Retain"),
         "paused": (_only(False), _LATER),  # noqa: FBT003
         "policy": (_unset, _LATER),
         "windows": (_only([]), _LATER),

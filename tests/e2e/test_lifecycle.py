@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.e2e.lab_world import judge
 from tests.e2e.workshop import Repository, Workshop
 
 pytestmark = pytest.mark.e2e
@@ -67,6 +68,19 @@ if sys.argv[2] == "set":
     assert all(ring.set(key, key.upper()) for key in keys)
     ring.execute_command("WAIT", "1", "5000", target_nodes="primaries")
 print(sum(ring.get(key) == key.upper() for key in keys), ring.cluster_info(target_nodes="random")["cluster_state"])
+"""
+
+
+ZNODE = """\
+import sys
+from kazoo.client import KazooClient
+client = KazooClient(f"{sys.argv[1]}.roll.internal:2181")
+client.start(timeout=30)
+if sys.argv[2] == "set":
+    client.create("/written", b"kept")
+client.sync("/written")
+print(client.get("/written")[0].decode())
+client.stop()
 """
 
 
@@ -192,6 +206,41 @@ def test_who_leads_restarts_last_and_a_kill_in_between_costs_nothing(workshop: W
     order = sorted(after, key=lambda name: after[name]["metadata"]["creationTimestamp"])
     assert order[-1] == leads
     assert all(after[later]["metadata"]["creationTimestamp"] >= ready(after[first]) for first, later in pairwise(order))
+
+
+def test_a_member_whose_volume_is_gone_gets_another_which_the_others_fill(workshop: Workshop, applied: Repository) -> None:
+    """The volume is torn away and deleted by somebody in AWS; nothing is done about it until a person says so."""
+    victim = next(name for name in ("zk-2", "zk-1") if name != leader(workshop))
+    assert znode(workshop, victim, "set") == "kept"
+    before = {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "zk").items()}
+    was = tear_away(workshop, victim)
+    told = workshop.reconcile("plan", "--repo", applied.clone).stdout
+    assert f"(spec.csi.volumeHandle {was}) is gone, and its data with it" in told
+    assert "--allow-delete-data has a new one made, which the other members of zk fill" in told
+    workshop.reconcile(*APPLY, "--allow-delete-data", "--allow-deletes", "9", "--repo", applied.clone)
+    after = current(workshop, "zk")
+    assert {name for name, uid in after.items() if uid != before[name]} == {victim}
+    assert znode(workshop, victim, "get") == "kept"
+    handle = workshop.kubectl("get", "pv", f"lab-{victim}-data", "-o", "jsonpath={.spec.csi.volumeHandle}")
+    assert handle not in {"", was}
+    assert workshop.reconcile("plan", "--repo", applied.clone, "--detailed-exitcode").stdout.startswith("No changes.")
+
+
+def tear_away(workshop: Workshop, member: str) -> str:
+    """Detach and delete a member's volume as somebody with every right in AWS does; what it was called."""
+    ec2 = judge(workshop).ec2
+    (volume,) = judge(workshop).volumes()[f"volume/lab/zk/{member}/data"]
+    id = str(volume["VolumeId"])
+    ec2.detach_volume(VolumeId=id, Force=True)
+    until(lambda: not ec2.describe_volumes(VolumeIds=[id])["Volumes"][0]["Attachments"])
+    ec2.delete_volume(VolumeId=id)
+    until(lambda: not judge(workshop).volumes().get(f"volume/lab/zk/{member}/data"))
+    return id
+
+
+def znode(workshop: Workshop, member: str, verb: str) -> str:
+    """What a client that knows only *member* reads; with the verb set it writes before."""
+    return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", ZNODE, member, verb).stdout.strip()
 
 
 def test_a_bad_revision_costs_one_member_and_a_mended_one_goes_on(workshop: Workshop, applied: Repository) -> None:

@@ -89,3 +89,16 @@ def test_what_was_removed_comes_back_when_it_is_asked_for(workshop: Workshop, co
     told = json.loads(workshop.reconcile("volumes", "--repo", config.clone, "--format", "json").stdout)
     assert {one["state"] for one in told} == {"bound"}
     assert workshop.reconcile("plan", "--repo", config.clone, "--detailed-exitcode").stdout.startswith("No changes.")
+
+
+def test_data_that_spec_and_flag_give_up_is_deleted(workshop: Workshop, config: Repository, looking: Judge) -> None:
+    given_up = service("sessions", "movedFrom: {name: kv}\n  deletionPolicy: Delete")
+    config.commit("Give its data up", {f"{FOLDER}/sessions.yaml": given_up})
+    workshop.reconcile(*APPLY, "--repo", config.clone)
+    config.commit("Remove it for good", {f"{FOLDER}/sessions.yaml": None})
+    assert "it is kept)  # data is kept; --allow-delete-data would delete it" in workshop.reconcile("plan", "--repo", config.clone).stdout
+    told = workshop.reconcile(*APPLY, "--allow-delete-data", "--repo", config.clone)
+    assert "its spec said deletionPolicy: Delete)  # irreversible: its data is deleted" in told.stdout
+    assert not looking.volumes()
+    assert json.loads(workshop.reconcile("volumes", "--repo", config.clone, "--format", "json").stdout) == []
+    assert workshop.reconcile("plan", "--repo", config.clone, "--detailed-exitcode").stdout.startswith("No changes.")

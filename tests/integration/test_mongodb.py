@@ -60,7 +60,8 @@ class Papers:
         )
         self.hand = Hand(lab, environment)
         self.party = Party(self.hand)
-        self.secrets = Bindings(Kubernetes(lab.kubernetes.kubeconfigs["judge"]))
+        judging = Kubernetes(lab.kubernetes.kubeconfigs["judge"])
+        self.secrets = Bindings(judging, lambda: judging)
 
     def close(self) -> None:
         self.party.close()

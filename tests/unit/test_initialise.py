@@ -149,7 +149,9 @@ class World:
     def list(self, kind: ObjectKind, *, namespace: str = "", selector: str = "") -> Any:
         if self.refusing:
             raise errors.TransientError("the API server is away")
-        return iter([*self.jobs.values()] if kind.kind == "Job" else [self._pod(one) for one in self.jobs.values()])
+        label = selector.rpartition(",")[2]
+        jobs = [one for one in self.jobs.values() if label in one["metadata"]["labels"]]
+        return iter(jobs if kind.kind == "Job" else [self._pod(one) for one in jobs])
 
     def names(self, kind: ObjectKind, *, namespace: str = "") -> Any:
         return iter(self.secrets)
@@ -162,7 +164,7 @@ class World:
         return body
 
     def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
-        return self.jobs.pop(name, None) is not None
+        return (self.jobs if kind.kind == "Job" else self.secrets).pop(name, None) is not None
 
     def end(self, answer: str, how: str = "Complete") -> None:
         for one in self.jobs.values():
@@ -185,7 +187,7 @@ CLOSED = json.dumps({"cluster": {}, "access": {"cache-0": "closed", "cache-1": "
 
 
 def initialiser(world: World) -> Initialiser:
-    return Initialiser(world, Bindings(world), Time(), TYPES)  # type: ignore[arg-type]
+    return Initialiser(world, Bindings(world, lambda: world), Time(), TYPES)  # type: ignore[arg-type]
 
 
 def test_a_service_is_initialised_once_its_members_have_said_so() -> None:
@@ -268,7 +270,7 @@ def test_a_secret_is_made_once_and_nobody_makes_it_again() -> None:
     assert initialiser(world).bind(DESIRED) == {}
     assert world.secrets["cache-auth"] is first
     assert first["immutable"] is True
-    assert Bindings(world).make("default", {}, Generated("cache-auth", {"password": 32})) is False  # type: ignore[arg-type]
+    assert Bindings(world, lambda: world).make("default", {}, Generated("cache-auth", {"password": 32})) is False  # type: ignore[arg-type]
     other = World()
     initialiser(other).bind(DESIRED)
     assert other.secrets["cache-auth"]["data"] != first["data"]

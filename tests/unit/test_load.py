@@ -32,7 +32,7 @@ CONFIGURATION = document("Configuration", "base", "layers:\n- {cloneUrl: https:/
 
 FIELDS_OF_A_SERVICE = (
     "addresses, deletionPolicy, dependsOn, ignore, movedFrom, namespace, options, owner, paused, podTemplate, policy, protect, replicas, "
-    "resources, restartedAt, restoreFrom, snapshots, stopped, type, version, volumes, windows, zones"
+    "resources, restartedAt, restoreFrom, rotation, snapshots, stopped, type, version, volumes, windows, zones"
 )
 
 BAD = {

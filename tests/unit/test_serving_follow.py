@@ -8,6 +8,7 @@ from providers.memory import MemoryLeases
 from reconciler import errors
 from reconciler.model.outcome import Done
 from reconciler.resources import kubernetes
+from reconciler.serving import handover
 from reconciler.serving.handover import Desk, Wanted
 from tests.unit.serving_world import Serving, service, serving, town
 
@@ -209,7 +210,7 @@ def wanted(one: Serving, **other: object) -> Wanted:
     ground = one.branch.open(one.branch.newest().commit)
     plan = loop.prepare(ground.world, ground.desired).plan
     told = {"environment": "lab", "commit": plan.revision.commit, "tree": plan.revision.tree, "digest": plan.digest}
-    return {"services": [], "allow_deletes": None, **told, **other}  # type: ignore[typeddict-item]
+    return {"services": [], "allow_deletes": None, "allow_delete_data": False, **told, **other}  # type: ignore[typeddict-item]
 
 
 def test_what_was_approved_and_handed_over_is_carried_out_whatever_the_policy() -> None:
@@ -247,7 +248,7 @@ def test_a_lock_puts_an_order_off() -> None:
 
 def test_the_same_order_twice_is_one() -> None:
     desk = Desk()
-    told: Wanted = {"environment": "lab", "commit": "c", "tree": "t", "digest": "d", "services": [], "allow_deletes": None}
+    told = handover.wanted({"environment": "lab", "commit": "c", "tree": "t", "digest": "d"})
     assert desk.take(told) is desk.take(dict(told))  # type: ignore[arg-type]
     desk.take(told).state = "applied"
     assert desk.take(told).state == "waiting"

@@ -94,7 +94,7 @@ def test_an_outcome_comes_through(outcome: Outcome) -> None:
 
 @pytest.mark.parametrize("error", [errors.StalePlan("a", hint="b"), errors.UnsafePlanError("a"), errors.ProviderError("c", hint="d")])
 def test_a_refusal_comes_through(error: errors.ReconcilerError) -> None:
-    order = Desk().take({"environment": "lab", "commit": "c", "tree": "t", "digest": "d", "services": [], "allow_deletes": None})
+    order = Desk().take(handover.wanted({"environment": "lab", "commit": "c", "tree": "t", "digest": "d"}))
     order.refuse(error)
     assert order.refusal
     made = handover.error(json.loads(json.dumps(order.refusal)))

@@ -16,7 +16,7 @@ from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
 from reconciler.members.rollout import NOBODY
 from reconciler.model.desired import Desired
-from reconciler.model.initialise import LEADER, Initialisation, Script
+from reconciler.model.initialise import LEADER, Initialisation, Rotation, Script
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
@@ -100,6 +100,33 @@ class Initialiser:
         verdicts = [(case, decide(case.wanted, case.situation, turns.get(case.service.name, ()), now)) for case in cases]
         return outcomes | {case.service.name: stands(case, verdict) for case, verdict in verdicts}
 
+    def rotations(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome | None]:
+        """Whether all members of each service of a later generation of secrets take these beside those that they have.
+
+        None where nobody is about to restart as far as is known: then nobody may yet. Asked anew whenever a container is another one.
+        """
+        mine, found, cases = by_service(members), dict[str, Outcome | None](), list[_Case]()
+        for service in desired.services:
+            rotation = self._rotation(service, desired)
+            if rotation is None or service.stopped:
+                continue
+            found[service.name] = None
+            sets = _sets(mine.get(service.name, ()), live)
+            if sets and _is_rolling(mine[service.name], live):
+                situation = job.situation(service, rotation.before.look, sets, _containers(mine[service.name], live))
+                cases.append(_Case(service, rotation.before, situation, sets[0]))
+        try:
+            turns = self._turns(desired, job.ROTATE) if cases else {}
+        except errors.ProviderError as error:
+            return found | dict.fromkeys((case.service.name for case in cases), refusal(error))
+        for case in cases:
+            verdict = decide(case.wanted, case.situation, turns.get(case.service.name, ()), self.clock.now())
+            found[case.service.name] = self._act(case, verdict, desired, job.ROTATE)
+        return found
+
+    def _rotation(self, service: Service, desired: Desired) -> Rotation | None:
+        return self.types[service.type].rotation(moved.base(service), desired.environment) if service.rotation else None
+
     def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, str]:
         """Who leads each service that can say so and has a member to restart: "" while it is being asked, `NOBODY` where it cannot say."""
         mine = by_service(members)
@@ -164,17 +191,27 @@ class Initialiser:
             found.setdefault(turn.service, []).append(turn)
         return found
 
-    def _act(self, case: _Case, verdict: Verdict, desired: Desired) -> Outcome:
+    def _act(self, case: _Case, verdict: Verdict, desired: Desired, label: str = job.INIT) -> Outcome:
         try:
             if verdict.start:
-                self._start(case, verdict.start, verdict.number, desired)
+                self._start(case, verdict.start, verdict.number, desired, label)
             for turn in verdict.outdated:
                 self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
+            if isinstance(verdict.outcome, Done) and label == job.INIT:
+                self._retire(case.service, desired)
         except errors.ProviderError as error:
             return refusal(error)
-        if isinstance(verdict.outcome, Done):
+        if isinstance(verdict.outcome, Done) and label == job.INIT:
             self.settled[case.service.name] = case.situation
         return verdict.outcome
+
+    def _retire(self, service: Service, desired: Desired) -> None:
+        """Remove the secrets that every member refuses by now."""
+        rotation = self._rotation(service, desired)
+        known = self.secrets.names(service.namespace) if rotation else frozenset()
+        for name in rotation.former if rotation else ():
+            if name in known:
+                self.secrets.remove(service.namespace, name)
 
     def _start(self, case: _Case | _Asked, script: Script, number: int, desired: Desired, label: str = job.INIT) -> None:
         of = job.stateful_set(case.service, desired.resources.values())
@@ -190,6 +227,12 @@ def _sets(members: Iterable[Member], live: Live) -> list[Set]:
 
 def _uids(members: Iterable[Member], live: Live) -> list[str]:
     return [pod.uid for member in members for pod in live.running(member.name)]
+
+
+def _containers(members: Iterable[Member], live: Live) -> list[str]:
+    """Every run of every container: what one is told while it runs, the next one does not know."""
+    pods = [pod for member in members for pod in live.running(member.name)]
+    return [f"{pod.uid}/{one.name}/{one.restarts}" for pod in pods for one in pod.containers if not one.init] + [pod.uid for pod in pods]
 
 
 def _is_rolling(members: Iterable[Member], live: Live) -> bool:
