@@ -10,6 +10,7 @@ umask 077
 config=/etc/service secrets=/etc/service-secrets own=/run/service data=/var/lib/mysql
 database=$data/database port=4566 nothing=00000000-0000-0000-0000-000000000000
 server=(mariadbd --defaults-file="$own/my.cnf" --datadir="$database")
+status="SET SESSION wsrep_sync_wait = 0; SHOW GLOBAL STATUS LIKE 'wsrep%'"
 declare -A said=()
 
 say() { printf '%s\n' "galera: $*" >&2; }
@@ -176,12 +177,12 @@ decide() {
 
 # --- its server
 
-sql() { MYSQL_PWD=$(< "$secrets/monitor") timeout 4 mariadb --no-defaults -S "$own/mariadb.sock" -u monitor -BN -e "$1" 2>&1; }
+sql() { MYSQL_PWD=$(< "$secrets/monitor") timeout 4 mariadb --no-defaults -S "$own/mariadb.sock" -u monitor -BN -e "$status" 2>&1; }
 
 # The values of status variables, in the order asked for.
 status() {
   local found name values=()
-  found=$(sql "SHOW GLOBAL STATUS LIKE 'wsrep%'") || { echo "${found:0:200}"; return 1; }
+  found=$(sql) || { echo "${found:0:200}"; return 1; }
   for name in "$@"; do values+=("$(sed -n "s/^$name\t//p" <<< "$found")"); done
   echo "${values[*]}"
 }
@@ -212,11 +213,14 @@ found() {
     sync -f "$data" && mv "$data/begun" "$database" || { tail -20 "$own/installed" >&2; return 1; }
 }
 
+# Every position is known by now, which is what Galera's own guard asks for.
 begin() {
   whole || found || { say "a database cannot be made"; exit 1; }
-  if [[ -f $database/grastate.dat ]]; then # every position is known by now: Galera's own guard asks whether they are
-    sed 's/^safe_to_bootstrap:.*/safe_to_bootstrap: 1/' "$database/grastate.dat" > "$data/grastate" &&
+  if [[ $1 == *:* ]]; then
+    printf '# GALERA saved state\nversion: 2.1\nuuid:    %s\nseqno:   %s\nsafe_to_bootstrap: 1\n' "${1%%:*}" "${1#*:}" > "$data/grastate" &&
       mv "$data/grastate" "$database/grastate.dat" || exit 1
+  else
+    rm -f "$database/grastate.dat"
   fi
   say "begins the cluster at $1"
 }
@@ -256,7 +260,7 @@ lives() {
 
 # --- how all are, asked from outside; in a Job, which has the secrets and nothing of a member's own
 
-asked() { timeout 5 mariadb --no-defaults --connect-timeout=3 -h "$@" -BN -e "SHOW GLOBAL STATUS LIKE 'wsrep%'" 2>&1 < /dev/null; }
+asked() { timeout 5 mariadb --no-defaults --connect-timeout=3 -h "$@" -BN -e "$status" 2>&1 < /dev/null; }
 
 # `refused`, `let in`, or `silent`: whoever has no password, and, at the port of the group, whoever has no certificate.
 stranger() {

@@ -41,10 +41,11 @@ class Ledger:
     name: str
     client: Path
     password: str
+    members: int = 3
 
     @property
     def hosts(self) -> list[str]:
-        return [f"{self.name}-{n}.{self.environment}.internal" for n in range(3)]
+        return [f"{self.name}-{n}.{self.environment}.internal" for n in range(self.members)]
 
     def declare(self, text: str) -> None:
         (self.work.directory / "specs" / self.environment / "ledger.yaml").write_text(text)

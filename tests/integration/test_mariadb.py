@@ -6,6 +6,7 @@ import base64
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,11 @@ def test_a_cluster_begins_once_and_keeps_what_it_acknowledged_though_all_its_nod
     assert told - rows.numbers() == set()
     longest = max(after[1] - before[1] for before, after in itertools.pairwise(acknowledged))
     assert longest < WITHIN, f"nothing was acknowledged for {longest:.0f} s"
+    rows.declare(SERVICE.replace("replicas: 3", "replicas: 1"))
+    assert "# stops rows-2, rows-1" in rows.reconcile(*APPLY)
+    alone = replace(rows, members=1)
+    assert alone.ask("cluster") == [f"{''.join(before)} 1 Primary"]
+    assert told - alone.numbers() == set()
     assert rows.reconcile("plan", "--detailed-exitcode").startswith("No changes.")
 
 

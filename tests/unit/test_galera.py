@@ -124,6 +124,18 @@ def test_a_position_that_cannot_be_read_is_none_that_could_be_compared(tmp_path:
     assert runs(tmp_path, "recovered || echo $?", path=str(tmp_path / "bin")) == "1"
 
 
+@pytest.mark.parametrize("state", [None, "", f"uuid:    {A}\nseqno:   -1\nsafe_to_bootstrap: 0\n"])
+@pytest.mark.parametrize("mine", [f"{A}:9", "none"])
+def test_galera_lets_who_begins_begin_at_its_position(tmp_path: Path, mine: str, state: str | None) -> None:
+    database = tmp_path / "data" / "database"
+    (database / "mysql").mkdir(parents=True)
+    if state is not None:
+        (database / "grastate.dat").write_text(state)
+    runs(tmp_path, f"begin {mine}")
+    saved = (database / "grastate.dat").read_text().split() if (database / "grastate.dat").exists() else None
+    assert saved == (f"# GALERA saved state version: 2.1 uuid: {A} seqno: 9 safe_to_bootstrap: 1".split() if mine != "none" else None)
+
+
 # --- its secrets
 
 
