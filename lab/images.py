@@ -194,6 +194,12 @@ _SPILO_FILES = {
     "/etc/group": "root:x:0:\npostgres:x:103:\n",
 }
 
+# MariaDB's image has its server, Galera, mariadb-backup and socat, as Debian packages them; its mysql is user 999.
+_MARIADB_FILES = {
+    "/etc/passwd": "root:x:0:0:root:/root:/bin/bash\nmysql:x:999:999::/var/lib/mysql:/bin/sh\n",
+    "/etc/group": "root:x:0:\nmysql:x:999:\n",
+}
+
 
 TABLE: tuple[Image, ...] = (
     Image(
@@ -227,6 +233,7 @@ TABLE: tuple[Image, ...] = (
         cmd=("mongod",),
         scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
     ),
+    Image("mariadb:*", needs="mariadb-backup", cmd=("mariadbd",), files=_MARIADB_FILES),
     Image(
         "reconciler/runner:*",
         needs="git",

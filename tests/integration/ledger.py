@@ -6,6 +6,7 @@ Called `ledger.py write|read HOST,…`. `write` goes on until it is ended: a lin
 from __future__ import annotations
 
 import itertools
+import os
 import sys
 import time
 
@@ -18,6 +19,7 @@ def connect(hosts: str) -> psycopg.Connection[tuple[int]]:
     """To whichever member takes writes; a name that does not answer is not waited for."""
     return psycopg.connect(
         f"host={hosts} user=postgres dbname=postgres target_session_attrs=read-write connect_timeout=2 tcp_user_timeout=3000",
+        password=os.environ["PASSWORD"],
         autocommit=True,
     )
 

@@ -311,7 +311,7 @@ def test_a_drain_takes_one_member_at_a_time_of_what_says_nothing_else(service: S
         assert budget(changed(service, replicas=9))["maxUnavailable"] == 1
 
 
-VOTING = {"zookeeper", "consul"}
+VOTING = {"zookeeper", "consul", "mariadb"}
 
 
 def budget(service: Service) -> Mapping[str, Any]:
