@@ -137,7 +137,8 @@ class ServiceType:
     *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
-    leads: that member restarts last, whatever the order.
+    leads: they restart last, whatever the order, and *hand_over* is how those named let others lead before they go, None where they
+    need not, or cannot.
     """
 
     name: str
@@ -151,6 +152,7 @@ class ServiceType:
     secrets: Callable[[Service, Environment], tuple[Generated, ...]] = lambda _service, _environment: ()
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
+    hand_over: Callable[[Service, Environment, tuple[str, ...]], Script | None] = lambda _service, _environment, _leaders: None
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

@@ -13,7 +13,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +34,7 @@ class Facts:
     port: int = 5432
     rest: int = 8008
     configuration: Mapping[str, Any] | None = None
+    leaving: Sequence[str] = ()  # names: who is to lead no more
 
 
 def look(facts: Facts) -> dict[str, Any]:
@@ -47,7 +48,7 @@ def look(facts: Facts) -> dict[str, Any]:
 def write(facts: Facts) -> dict[str, Any]:
     """Give Patroni the configuration that is declared, whole: what it has besides goes."""
     for host in facts.hosts.values():
-        if (_get(facts, host, "patroni") or {}).get("role") == "primary":
+        if _leads(facts, host):
             _call(facts, host, "config", "PUT", facts.configuration)
             return {"written": host}
     raise SystemExit("no member leads, so there is nobody to give the configuration to")
@@ -60,6 +61,23 @@ def restart(facts: Facts) -> dict[str, Any]:
     for host in sorted(waiting, key=lambda host: told[host].get("role") == "primary"):
         _call(facts, host, "restart", "POST", {"restart_pending": True}, within=_UNTIL_RESTARTED)
     return {"restarted": waiting}
+
+
+def leader(facts: Facts) -> dict[str, Any]:
+    """Who leads; "" where nobody says so of itself."""
+    return {"leader": next((name for name, host in facts.hosts.items() if _leads(facts, host)), "")}
+
+
+def switch(facts: Facts) -> dict[str, Any]:
+    """Have another take over from whoever of *facts.leaving* leads, once it has all that was acknowledged. Patroni chooses whom."""
+    leading = [name for name in facts.leaving if _leads(facts, facts.hosts[name])]
+    for name in leading:
+        _call(facts, facts.hosts[name], "switchover", "POST", {"leader": name}, within=_UNTIL_RESTARTED)
+    return {"left": leading}
+
+
+def _leads(facts: Facts, host: str) -> bool:
+    return (_get(facts, host, "patroni") or {}).get("role") == "primary"
 
 
 def _member(facts: Facts, host: str) -> dict[str, Any]:
@@ -137,5 +155,5 @@ def _password(name: str) -> str:
 
 
 if __name__ == "__main__":
-    _does = {"look": look, "write": write, "restart": restart}[sys.argv[1]]
+    _does = {"look": look, "write": write, "restart": restart, "leader": leader, "switch": switch}[sys.argv[1]]
     print(json.dumps(_does(Facts(**json.loads(sys.argv[2]))), separators=(",", ":")))  # noqa: T201 - its answer

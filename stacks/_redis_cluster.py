@@ -7,13 +7,29 @@ https://redis.io/docs/latest/commands/?group=cluster
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model.initialise import LOOK, Next, Said, Script
+from reconciler.model.initialise import LEADER, LOOK, Next, Said, Script
 
 SLOTS = 16384
+# Of the first replicas that have all that a primary has one takes its place; where the primary is none (any more), nobody does.
+_TAKE_OVER = """\
+take_over() {
+  local primary=$1 one
+  shift
+  [[ $(cli "$primary" role | head -n 1) == master ]] || return
+  for one; do
+    cli "$one" info replication | grep -q '^master_link_status:up' || continue
+    cli "$one" cluster failover
+    for _ in {1..20}; do
+      [[ $(cli "$one" role | head -n 1) == master ]] && return
+      sleep 0.5
+    done
+  done
+}
+"""
 _SHORT = 12  # digits of a node's id in an answer: all members' have to fit into 4 KiB
 
 
@@ -79,6 +95,28 @@ ask() {{
             return self._follow(astray)
         unwell = next((name for name, node in nodes.items() if node.state != "ok"), None)
         return f"{unwell} finds its cluster well" if unwell else None
+
+    @property
+    def leading(self) -> Script:
+        """Asks who is a primary and holds slots."""
+        asked = "".join(f"ask {name} {fqdn}\n" for name, fqdn in self.members.items())
+        text = f"""\
+{self._begin}said=
+ask() {{
+  read -r _ _ flags _ _ _ _ _ ranges <<<"$(cli "$2" cluster nodes | grep myself)"
+  [[ $flags == *master* && -n $ranges ]] && said+="${{said:+, }}\\"$1\\""
+}}
+{asked}say "{{\\"{LEADER}\\": [$said]}}"
+"""
+        return Script(LOOK, text)
+
+    def hand_over(self, leaders: Collection[str]) -> Script | None:
+        """Has a replica that stays take the place of each of *leaders*, where it has one."""
+        others = {name: [one for one in self.of_shard(self.shard(name)) if one not in leaders] for name in leaders}
+        asked = "".join(
+            f"take_over {self.members[name]} {' '.join(self.members[one] for one in found)}\n" for name, found in others.items() if found
+        )
+        return self._step("have replicas take over", f"{_TAKE_OVER}{asked}") if asked else None
 
     def _introduce(self) -> Script:
         """Everybody is introduced to the first; they tell one another. To meet somebody known does nothing."""

@@ -32,6 +32,7 @@ from reconciler.kinds import Check, MemberPlan, ServiceType
 from reconciler.model.document import Flag, Part, Positive
 from reconciler.model.duration import Duration
 from reconciler.model.environment import Environment
+from reconciler.model.initialise import LEADER, LOOK, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -208,6 +209,22 @@ def _word(*, on: bool) -> str:
     return "true" if on else "false"
 
 
+def _bootstrap(service: Service, environment: Environment) -> str:
+    """Where a client of the cluster begins: any member will do, and the controllers are there whatever the number."""
+    return ",".join(f"{name}:{CLIENT}" for _, name in _controllers(service, environment))
+
+
+def leader(service: Service, environment: Environment) -> Script:
+    """The active controller: while another is voted for, no partition that loses its leader gets a new one."""
+    at = _bootstrap(service, environment)
+    text = f"""\
+status=$({_BIN}/kafka-metadata-quorum.sh --bootstrap-server {at} describe --status) || exit 1
+id=$(sed -n 's/^LeaderId:[[:space:]]*//p' <<<"$status")
+say "{{\\"{LEADER}\\": \\"${{id:+{service.name}-$id}}\\"}}"
+"""
+    return Script(LOOK, text)
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     options, members = Options.model_validate(service.options), service.replicas
@@ -231,4 +248,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    leader=leader,
 )

@@ -261,6 +261,27 @@ def _access(found: list[tuple[str, ...]]) -> Next:
     return None
 
 
+# --- who leads
+
+
+def leader(service: Service, environment: Environment) -> Script:
+    """The set's primary, whose restart stops writes until another is voted for."""
+    names = [one.name for one in member.members(service, environment)]
+    return Script(LOOK, mongosh.leader([_host(environment, name) for name in names], workload.SECRETS_PATH, names), _PATIENCE)
+
+
+def hand_over(service: Service, environment: Environment, leaders: tuple[str, ...]) -> Script | None:
+    """The primary steps down once another has all that it has."""
+    if service.replicas == 1:
+        return None
+    hosts = [_host(environment, one.name) for one in member.members(service, environment)]
+    return _step_down(hosts, [_host(environment, name) for name in leaders])
+
+
+def _step_down(hosts: list[str], leaving: list[str]) -> Script:
+    return Script("have the primary step down", mongosh.step_down(hosts, workload.SECRETS_PATH, leaving), _PATIENCE)
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     if _options(service).shards > 1:
@@ -293,4 +314,6 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    leader=leader,
+    hand_over=hand_over,
 )

@@ -8,15 +8,15 @@ from dataclasses import dataclass, field
 from reconciler import errors
 from reconciler.kinds import ServiceType
 from reconciler.members.act import refusal
-from reconciler.members.initial import job
+from reconciler.members.initial import job, lead
 from reconciler.members.initial.decide import Verdict, decide
 from reconciler.members.initial.job import Turn
 from reconciler.members.live import Live, Set
 from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
-from reconciler.members.rollout import NOBODY
+from reconciler.members.rollout import NOBODY, Leaders
 from reconciler.model.desired import Desired
-from reconciler.model.initialise import LEADER, Initialisation, Script
+from reconciler.model.initialise import Initialisation, Script
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
@@ -37,12 +37,14 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A service that is asked who leads it."""
+    """A service that is asked who leads it; *due* are its members to be restarted, *well* says that all of its Pods are ready."""
 
     service: Service
     look: Script
     situation: str
     owner: Set
+    due: frozenset[str]
+    well: bool
 
 
 @dataclass(slots=True)
@@ -100,34 +102,44 @@ class Initialiser:
         verdicts = [(case, decide(case.wanted, case.situation, turns.get(case.service.name, ()), now)) for case in cases]
         return outcomes | {case.service.name: stands(case, verdict) for case, verdict in verdicts}
 
-    def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, str]:
-        """Who leads each service that can say so and has a member to restart: "" while it is being asked, `NOBODY` where it cannot say."""
+    def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Leaders]:
+        """Who leads each service that can say so and has a member to restart: None while it is being asked, `NOBODY` where it cannot say.
+
+        Who leads and is all that is left to restart hands over first, where its type knows how.
+        """
         mine = by_service(members)
         looks = {one.name: self.types[one.type].leader(moved.base(one), desired.environment) for one in desired.services}
-        found = {name: "" for name, look in looks.items() if look}
+        found: dict[str, Leaders] = {name: None for name, look in looks.items() if look}
         asked = [
-            _Asked(service, look, job.situation(service, look, sets, _uids(mine[service.name], live)), sets[0])
+            _Asked(service, look, job.situation(service, look, sets, _uids(its, live)), sets[0], due, _are_ready(its, live))
             for service in desired.services
-            if (look := looks[service.name]) and (sets := _sets(mine.get(service.name, ()), live)) and _is_rolling(mine[service.name], live)
+            if (look := looks[service.name]) and (sets := _sets(its := mine.get(service.name, []), live)) and (due := _outdated(its, live))
         ]
         try:
             turns = self._turns(desired, job.LEAD) if asked else {}
-            return found | {one.service.name: self._leader(one, turns.get(one.service.name, ()), desired) for one in asked}
+            return found | {one.service.name: self._leaders(one, turns.get(one.service.name, ()), desired) for one in asked}
         except errors.TransientError:
             return found
         except errors.ProviderError:  # such as a role that may make no Jobs: the type's order does
             return dict.fromkeys(found, NOBODY)
 
-    def _leader(self, asked: _Asked, turns: Iterable[Turn], desired: Desired) -> str:
+    def _leaders(self, asked: _Asked, turns: Iterable[Turn], desired: Desired) -> Leaders:
         every = tuple(turns)
-        last = next((turn for turn in every if turn.situation == asked.situation), None)
+        mine = [turn for turn in every if turn.situation == asked.situation]
         for turn in every:
-            if turn is not last and turn.state != "running":
+            if turn not in mine and turn.state != "running":
                 self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
-        if last is None:
-            self._start(asked, asked.look, 0, desired, job.LEAD)
-            return ""
-        return "" if last.state == "running" else str((last.said or {}).get(LEADER) or NOBODY)
+        found = lead.decide(asked.look, mine, lambda leaders: self._hand_over(asked, leaders, desired))
+        if found.start:
+            self._start(asked, found.start, found.number, desired, job.LEAD)
+        return found.leaders
+
+    def _hand_over(self, asked: _Asked, leaders: frozenset[str], desired: Desired) -> Script | None:
+        """The step by which those hand over who lead and go next; None while others are to be restarted before them."""
+        if not asked.well or not asked.due <= leaders:
+            return None
+        service = asked.service
+        return self.types[service.type].hand_over(moved.base(service), desired.environment, tuple(sorted(asked.due)))
 
     def _cases(self, desired: Desired, members: Iterable[Member], live: Live) -> tuple[list[_Case], dict[str, Outcome]]:
         cases: list[_Case] = []
@@ -192,8 +204,13 @@ def _uids(members: Iterable[Member], live: Live) -> list[str]:
     return [pod.uid for member in members for pod in live.running(member.name)]
 
 
-def _is_rolling(members: Iterable[Member], live: Live) -> bool:
-    return any(outdated(member, live) for member in members)
+def _outdated(members: Iterable[Member], live: Live) -> frozenset[str]:
+    return frozenset(member.name for member in members if outdated(member, live))
+
+
+def _are_ready(members: Iterable[Member], live: Live) -> bool:
+    pods = [live.running(member.name) for member in members]
+    return all(len(one) == 1 and one[0].ready and not one[0].terminating for one in pods)
 
 
 def _runs(member: Member, live: Live) -> bool:
