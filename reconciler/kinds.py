@@ -138,7 +138,8 @@ class ServiceType:
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
     leads: they restart last, whatever the order, and *hand_over* is how those named let others lead before they go, None where they
-    need not, or cannot.
+    need not, or cannot. *drain* takes those named, who are members no longer, out of the application before their Pods go; the service
+    is as it is declared, without them. *voters* says how many of so many members vote: of those no majority may go at once.
     """
 
     name: str
@@ -153,6 +154,8 @@ class ServiceType:
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
     hand_over: Callable[[Service, Environment, tuple[str, ...]], Script | None] = lambda _service, _environment, _leaders: None
+    drain: Callable[[Service, Environment, tuple[str, ...]], Initialisation | None] = lambda _service, _environment, _leaving: None
+    voters: Callable[[Service, int], int] = lambda _service, _members: 0
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 from reconciler import apply, errors, past, pin
 from reconciler import plan as planning
-from reconciler.diff import Context, diff, strangers
+from reconciler.apply import Gate
+from reconciler.diff import Conduct, Context, diff, strangers
 from reconciler.members import zones
+from reconciler.members.initial import drain
 from reconciler.members.member import declared
 from reconciler.model.address import SHARED, ResourceId
 from reconciler.model.change import Change
@@ -17,6 +19,7 @@ from reconciler.model.observation import Observed
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting, goes_on
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
+from reconciler.model.service import Service
 from reconciler.ports import Lease, Progress
 from reconciler.resources import baseline, moved
 from reconciler.settle import observe, settle
@@ -64,8 +67,8 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     revision = desired.revision
     known = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)
-    orders = {service.name: world.types[service.type].order for service in desired.services}
-    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, orders))
+    conducts = {service.name: _conduct(service, desired, world) for service in desired.services}
+    changes = diff(desired, observed, Context(world.kinds, known, _gone_since(world, desired, observed), only, stopped, conducts))
     if new := strangers.wanted(changes, known or {}):
         changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))
     summaries = world.summarise(desired) if not only else ()
@@ -77,6 +80,15 @@ def prepare(world: World, desired: Desired, only: frozenset[str] = frozenset(), 
     return Prepared(plan, desired, observed, only)
 
 
+def _conduct(service: Service, desired: Desired, world: World) -> Conduct:
+    type_ = world.types[service.type]
+
+    def drained(names: tuple[str, ...]) -> bool:
+        return type_.drain(moved.base(service), desired.environment, names) is not None
+
+    return Conduct(type_.order, drained, lambda members: type_.voters(service, members))
+
+
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
     """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded.
 
@@ -86,16 +98,21 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     mine = tuple(one for one in desired.services if one.name not in desired.held and (not prepared.only or one.name in prepared.only))
     waited = replace(desired, services=mine)
     state = _State(world.clock.monotonic() + options.timeout, options)
-    if kept := [change.live_id for change in plan.changes if _is_to_be_marked(change, prepared.observed)]:
-        world.retain(kept, plan.revision.short)
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: world.members(_restless(world, plan, waited, state), plan.changes, options.progress)),
+            lambda: _ticking(world, state, lambda: _tick_members(world, plan, waited, state)),
             lambda: _ticking(world, state, lambda: {} if prepared.only else _standings(world, desired)),
         )
     )
     return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})
+
+
+def _mark(world: World, prepared: Prepared, stacks: Collection[str]) -> None:
+    """Have the volumes that *stacks* are about to forget say which commit gave them up; not before, for what stays is in use."""
+    plan = prepared.plan
+    if kept := [one.live_id for one in plan.changes if one.stack in stacks and _is_to_be_marked(one, prepared.observed)]:
+        world.retain(kept, plan.revision.short)
 
 
 def _is_to_be_marked(change: Change, observed: Observed) -> bool:
@@ -115,19 +132,37 @@ class _State:
     broken: frozenset[str] = frozenset()  # stacks that did not end well, and their members: they are not waited for
     infrastructure: dict[str, Outcome] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    draining: dict[str, Outcome] = field(default_factory=dict)  # by service: what its members that leave are still waited for
     looked: float = float("-inf")  # when members of all services were last looked at
 
 
 def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
     try:
         units = apply.units(prepared.plan, prepared.desired, prepared.observed)
-        ended = world.run(units, state.options.progress) if units else {}
+        leaving = drain.leaving(prepared.plan.changes, prepared.desired, world.types)
+        _mark(world, prepared, {unit.stack for unit in units if not unit.blocked} - leaving.keys())
+        ended = world.run(units, state.options.progress, _gate(world, prepared, leaving, state)) if units else {}
         state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
         bad = {id for id, outcome in ended.items() if not isinstance(outcome, Done)}
         stacks = {change.stack for change in prepared.plan.changes if change.id in bad}
         state.broken = frozenset(stacks) | {_member(change.id) for change in prepared.plan.changes if change.stack in stacks}
     finally:
         state.through = True
+
+
+def _gate(world: World, prepared: Prepared, leaving: Mapping[str, tuple[str, ...]], state: _State) -> Gate:
+    """What holds a stack back: members of it that are to go, until its application has let go of them."""
+
+    def lacking(stack: str) -> Outcome:
+        service = prepared.desired.service(stack)
+        if service is None or stack not in leaving:
+            return Done()
+        outcome = state.draining[stack] = world.drain(prepared.desired, service, leaving[stack])
+        if isinstance(outcome, Done):
+            _mark(world, prepared, {stack})
+        return outcome
+
+    return Gate(lacking, lambda: world.clock.monotonic() >= state.deadline)
 
 
 def _member(id: ResourceId) -> str:
@@ -150,6 +185,12 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
             return
         took = world.clock.monotonic() - began
         _rest(world, state, max(TICK, took) if waiting or through else max(CALM, 3 * took), through=through)
+
+
+def _tick_members(world: World, plan: Plan, desired: Desired, state: _State) -> Mapping[str, Outcome]:
+    """How services stand; of those that are being drained, what that waits for."""
+    seen = world.members(_restless(world, plan, desired, state), plan.changes, state.options.progress)
+    return {**seen, **{name: one for name, one in state.draining.items() if not isinstance(one, Done)}}
 
 
 def _restless(world: World, plan: Plan, desired: Desired, state: _State) -> Desired:

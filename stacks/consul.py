@@ -118,4 +118,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    voters=lambda _service, members: members,
 )

@@ -278,6 +278,28 @@ def hand_over(service: Service, environment: Environment, leaders: tuple[str, ..
     return _step_down(hosts, [_host(environment, name) for name in leaders])
 
 
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
+    """Taken out of the set one at a time, so that the others are a majority of it whenever somebody goes."""
+    staying = [_host(environment, one.name) for one in member.members(service, environment)]
+    going = {_host(environment, name): name for name in leaving}
+    hosts = [*staying, *going]
+    look = Script(LOOK, mongosh.drained(hosts, workload.SECRETS_PATH, list(going)), _PATIENCE)
+
+    def decide(said: Said) -> Next:
+        if not said["founded"]:
+            return None
+        if not said["primary"]:
+            return "the set has a primary"
+        if said["members"] and said["primary"] in going:
+            return _step_down(hosts, list(going))
+        if said["members"]:
+            host = said["members"][0]
+            return Script(f"take {going[host]} out of the set", mongosh.configure(hosts, workload.SECRETS_PATH, host, 0, None))
+        return None
+
+    return Initialisation(look, decide)
+
+
 def _step_down(hosts: list[str], leaving: list[str]) -> Script:
     return Script("have the primary step down", mongosh.step_down(hosts, workload.SECRETS_PATH, leaving), _PATIENCE)
 
@@ -316,4 +338,5 @@ SERVICE = ServiceType(
     initialise=initialise,
     leader=leader,
     hand_over=hand_over,
+    drain=drain,
 )

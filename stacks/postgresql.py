@@ -33,7 +33,7 @@ from pydantic import Field, Strict
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Flag, Part, Positive, SecretRef, Whole
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LEADER, LOOK, Generated, Initialisation, Next, Said, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -276,6 +276,18 @@ def hand_over(service: Service, environment: Environment, leaders: tuple[str, ..
     return _switchover(_hosts(service, environment), leaders) if service.replicas > 1 else None
 
 
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
+    """Who leads and is to go has another lead before; who follows may go at any time."""
+    hosts = _hosts(service, environment) | {name: cloud.fqdn(environment, name) for name in leaving}
+
+    def decide(said: Said) -> Next:
+        if not said[LEADER]:
+            return "one member leads"
+        return _switchover(hosts, leaving) if said[LEADER] in leaving else None
+
+    return Initialisation(_saying("leader", hosts=hosts), decide)
+
+
 def _switchover(hosts: Mapping[str, str], leaving: tuple[str, ...]) -> Script:
     return Script("have another member lead", f"{_ask('switch', hosts=hosts, leaving=leaving)}\n", _RESTARTS_WITHIN)
 
@@ -365,4 +377,5 @@ SERVICE = ServiceType(
     initialise=initialise,
     leader=leader,
     hand_over=hand_over,
+    drain=drain,
 )

@@ -182,6 +182,12 @@ def hand_over(service: Service, environment: Environment, leaders: tuple[str, ..
     return cluster.hand_over(leaders) if cluster else None
 
 
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation | None:
+    """A cluster's members are forgotten once they lead no more; replicas beside that may go at any time."""
+    cluster = _cluster(service, environment)
+    return cluster.drain({name: cloud.fqdn(environment, name) for name in leaving}) if cluster else None
+
+
 def _access(names: Mapping[str, str]) -> str:
     """Has `access` say of each member whether it lets in who has no password, and who has it."""
     asked = "".join(f"enter {name} {fqdn}\n" for name, fqdn in names.items())
@@ -305,4 +311,5 @@ SERVICE = ServiceType(
     initialise=initialise,
     leader=leader,
     hand_over=hand_over,
+    drain=drain,
 )

@@ -150,5 +150,6 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    voters=lambda _service, members: members,
     leader=leader,
 )

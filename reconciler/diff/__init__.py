@@ -2,13 +2,13 @@
 
 `declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
 fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold,
-`protect` what must not go.
+`protect` what must not go, `quorum` how many who vote may.
 """
 
 from __future__ import annotations
 
 from reconciler.diff import behind, protect
-from reconciler.diff.context import Context, Known, Scene
+from reconciler.diff.context import Conduct, Context, Known, Scene
 from reconciler.diff.declared import declared
 from reconciler.diff.undeclared import gone, left
 from reconciler.model.address import SHARED
@@ -25,4 +25,4 @@ def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change
     return protect.refuse(behind.wait(changes), protect.stacks(observed))
 
 
-__all__ = ["Context", "Known", "diff"]
+__all__ = ["Conduct", "Context", "Known", "diff"]

@@ -23,6 +23,9 @@ from reconciler.world import World
 
 TICK = 0.5  # seconds between two looks at whether anything is due
 
+ORDERED = 900.0  # seconds for which an apply that was handed over waits until members are drained, before the engine begins
+UNASKED = 5.0  # and a pass of our own: the next one goes on, and branch and orders wait for neither
+
 _WORDS = {"start": "begins to ", "done": "", "failed": "failed to "}
 
 Said = Callable[[str], None]
@@ -176,7 +179,8 @@ class Follower:
             planning.guard(prepared.plan, environment.guard, order.wanted["allow_deletes"] if order else None)
             self._say(f"applies {prepared.plan.revision.short}: {len(prepared.plan.acting)} changes{_because(permit)}")
             self._tend(ground, prepared, permit, approved=order is not None)
-            how = loop.Options(wait=False, progress=lambda address, what, words: self._progress(order, address, what, words))
+            patience = ORDERED if order else UNASKED
+            how = loop.Options(patience, wait=False, progress=lambda address, what, words: self._progress(order, address, what, words))
             report = loop.converge(self._shared(world), prepared, how)
             failed = [change for change in prepared.plan.acting if isinstance(report.outcomes.get(str(change.id)), Failed)]
             result = "interrupted" if world.stopping() else "partly" if failed else "converged"

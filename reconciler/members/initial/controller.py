@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from reconciler import errors
 from reconciler.kinds import ServiceType
 from reconciler.members.act import refusal
-from reconciler.members.initial import job, lead
+from reconciler.members.initial import job, jobs, lead
 from reconciler.members.initial.decide import Verdict, decide
-from reconciler.members.initial.job import Turn
+from reconciler.members.initial.job import Place, Turn
 from reconciler.members.live import Live, Set
 from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
@@ -20,9 +20,7 @@ from reconciler.model.initialise import Initialisation, Script
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
-from reconciler.resources import kubernetes, marks, moved
-
-_JOB_NAME = "batch.kubernetes.io/job-name"
+from reconciler.resources import marks, moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +93,7 @@ class Initialiser:
     ) -> dict[str, Outcome]:
         cases, outcomes = self._cases(desired, members, live)
         try:
-            turns = self._turns(desired) if cases else {}
+            turns = jobs.turns(self.cluster, desired.environment.name, job.INIT) if cases else {}
         except errors.ProviderError as error:
             return {**outcomes, **dict.fromkeys((case.service.name for case in cases), refusal(error))}
         now = self.clock.now()
@@ -116,7 +114,7 @@ class Initialiser:
             if (look := looks[service.name]) and (sets := _sets(its := mine.get(service.name, []), live)) and (due := _outdated(its, live))
         ]
         try:
-            turns = self._turns(desired, job.LEAD) if asked else {}
+            turns = jobs.turns(self.cluster, desired.environment.name, job.LEAD) if asked else {}
             return found | {one.service.name: self._leaders(one, turns.get(one.service.name, ()), desired) for one in asked}
         except errors.TransientError:
             return found
@@ -126,12 +124,11 @@ class Initialiser:
     def _leaders(self, asked: _Asked, turns: Iterable[Turn], desired: Desired) -> Leaders:
         every = tuple(turns)
         mine = [turn for turn in every if turn.situation == asked.situation]
-        for turn in every:
-            if turn not in mine and turn.state != "running":
-                self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
+        jobs.clear(self.cluster, (turn for turn in every if turn not in mine and turn.state != "running"))
         found = lead.decide(asked.look, mine, lambda leaders: self._hand_over(asked, leaders, desired))
         if found.start:
-            self._start(asked, found.start, found.number, desired, job.LEAD)
+            place = Place(job.LEAD, asked.situation, found.number, asked.owner)
+            jobs.start(self.cluster, desired, asked.service, found.start, place)
         return found.leaders
 
     def _hand_over(self, asked: _Asked, leaders: frozenset[str], desired: Desired) -> Script | None:
@@ -152,6 +149,9 @@ class Initialiser:
             mine = of.get(service.name, [])
             sets = _sets(mine, live)
             away = [member.name for member in mine if not _runs(member, live)]
+            if leaving := _leaving(mine, sets):
+                outcomes[service.name] = Waiting(f"{leaving}: only then it is initialised")
+                continue
             if away:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
                 continue
@@ -163,41 +163,28 @@ class Initialiser:
                 cases.append(case)
         return cases, outcomes
 
-    def _turns(self, desired: Desired, label: str = job.INIT) -> dict[str, list[Turn]]:
-        """The Jobs of all services of the environment, by service."""
-        selector = f"{marks.ENVIRONMENT}={desired.environment.name},{label}"
-        jobs = list(self.cluster.list(kubernetes.JOB, selector=selector))
-        pods = (
-            {pod["metadata"]["labels"].get(_JOB_NAME): pod for pod in self.cluster.list(kubernetes.POD, selector=selector)} if jobs else {}
-        )
-        found: dict[str, list[Turn]] = {}
-        for payload in jobs:
-            turn = job.turn(payload, pods.get(payload["metadata"]["name"]), label)
-            found.setdefault(turn.service, []).append(turn)
-        return found
-
     def _act(self, case: _Case, verdict: Verdict, desired: Desired) -> Outcome:
         try:
             if verdict.start:
-                self._start(case, verdict.start, verdict.number, desired)
-            for turn in verdict.outdated:
-                self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
+                place = Place(job.INIT, case.situation, verdict.number, case.owner)
+                jobs.start(self.cluster, desired, case.service, verdict.start, place)
+            jobs.clear(self.cluster, verdict.outdated)
         except errors.ProviderError as error:
             return refusal(error)
         if isinstance(verdict.outcome, Done):
             self.settled[case.service.name] = case.situation
         return verdict.outcome
 
-    def _start(self, case: _Case | _Asked, script: Script, number: int, desired: Desired, label: str = job.INIT) -> None:
-        of = job.stateful_set(case.service, desired.resources.values())
-        if of is None:
-            raise errors.ProviderError(f"{case.service.name} declares no StatefulSet whose image could be asked")
-        body = job.manifest(case.service, desired.environment, script, job.Place(label, case.situation, number, case.owner), of)
-        self.cluster.create(kubernetes.JOB, body)  # None: another reconciler was faster, and started the same
-
 
 def _sets(members: Iterable[Member], live: Live) -> list[Set]:
     return [found for key in sorted({(one.namespace, one.set_name) for one in members}) if (found := live.sets.get(key))]
+
+
+def _leaving(members: Iterable[Member], sets: Iterable[Set]) -> str:
+    """Who has to go first, in words: those whom a StatefulSet counts still, and who are being drained. "" for nobody."""
+    names = {member.name for member in members}
+    beyond = [name for one in sets for n in range(one.replicas) if (name := f"{one.name}-{n}") not in names]
+    return f"{', '.join(beyond)} {'has' if len(beyond) == 1 else 'have'} gone" if beyond else ""
 
 
 def _uids(members: Iterable[Member], live: Live) -> list[str]:

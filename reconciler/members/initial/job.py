@@ -22,12 +22,14 @@ from reconciler.resources import marks
 
 INIT = "reconciler/initialise"  # labels of a Job and its Pod, with the situation: what it is for
 LEAD = "reconciler/leader"
+DRAIN = "reconciler/drain"
 TURN = "reconciler/turn"
 DOES = "reconciler/does"
 State: TypeAlias = Literal["running", "done", "failed"]
 _DIGITS = 10  # of a situation: a service has a handful of them in its life
 _NAME = 40  # characters of a service's name in the names of its Jobs
 _SAY = "say() { printf '%s' \"$1\" > /dev/termination-log; }\n"
+_SHORT = {INIT: "init", LEAD: "lead", DRAIN: "drain"}  # in the names of Jobs
 _OF_A_POD = ("fieldRef", "resourceFieldRef")
 
 
@@ -69,7 +71,7 @@ def manifest(service: Service, environment: Environment, script: Script, place: 
     labels = {**marks.labels(environment.name, service.name), place.label: place.situation}
     owner, number = place.owner, place.number
     metadata = {
-        "name": f"{service.name[:_NAME]}-{'init' if place.label == INIT else 'lead'}-{place.situation}-{number}",
+        "name": f"{service.name[:_NAME]}-{_SHORT[place.label]}-{place.situation}-{number}",
         "namespace": owner.namespace,
         "labels": {**labels, TURN: str(number)},
         "annotations": {DOES: script.does},
