@@ -233,12 +233,13 @@ def _still(plan: Plan) -> dict[str, Outcome]:
 
 def _warnings(world: World, plan: Plan, desired: Desired) -> tuple[str, ...]:
     """What those who start will have to wait for; the nodes are read only where somebody does."""
+    still = tuple(f"{one.name} is paused ({one.locate('spec.paused')}): nothing is done about it" for one in desired.services if one.paused)
     names = zones.starting(plan.changes)
     nodes = world.nodes() if names else None
     if nodes is None:
-        return ()
+        return still
     services = [one for one in desired.services if one.name in names]
-    return tuple(zones.warnings(declared(services, desired.environment, world.types), nodes))
+    return (*still, *zones.warnings(declared(services, desired.environment, world.types), nodes))
 
 
 def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[ResourceId, str]:

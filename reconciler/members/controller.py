@@ -241,7 +241,7 @@ def _rollouts(
     """What is next in each service of which a member runs an old revision."""
     found: dict[str, Rollout] = {}
     for name, mine in by_service(members).items():
-        if any(outdated(member, live) for member in mine):
+        if any(outdated(member, live) and not member.paused for member in mine):
             works = {one.name: refused.get(one.name) or readiness.of_work(one, live, lacking.get(one.name, "")) for one in mine}
             found[name] = following(mine, works, live, leaders.get(name, NOBODY))
     return found

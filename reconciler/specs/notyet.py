@@ -42,7 +42,6 @@ TABLE: dict[str, dict[str, tuple[Fine, str]]] = {
         "restoreFrom.service": (_unset, "a snapshot cannot be restored yet; {retained: true} takes back what a removed service has kept"),
         "restoreFrom.snapshotTime": (_unset, _LATER),
         "deletionPolicy": (_only("Retain"), "volumes are retained in this release: leave it out or write Retain"),
-        "paused": (_only(False), _LATER),  # noqa: FBT003
         "policy": (_unset, _LATER),
         "windows": (_only([]), _LATER),
     },

@@ -17,7 +17,7 @@ from reconciler.members.readiness import outdated
 from reconciler.members.rollout import NOBODY, Leaders
 from reconciler.model.desired import Desired
 from reconciler.model.initialise import Initialisation, Script
-from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.outcome import Done, Outcome, Waiting, paused
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
 from reconciler.resources import marks, moved
@@ -62,6 +62,7 @@ class Initialiser:
         wanted = [
             (service, one)
             for service in desired.services
+            if not service.paused
             for one in self.types[service.type].secrets(moved.base(service), desired.environment)
         ]
         lacking = [(service, one) for service, one in wanted if (service.namespace, one.name) not in self.made]
@@ -98,7 +99,8 @@ class Initialiser:
             return {**outcomes, **dict.fromkeys((case.service.name for case in cases), refusal(error))}
         now = self.clock.now()
         verdicts = [(case, decide(case.wanted, case.situation, turns.get(case.service.name, ()), now)) for case in cases]
-        return outcomes | {case.service.name: stands(case, verdict) for case, verdict in verdicts}
+        outcomes |= {case.service.name: verdict.outcome if case.service.paused else stands(case, verdict) for case, verdict in verdicts}
+        return outcomes | {one.name: paused(outcomes[one.name]) for one in desired.services if one.paused and one.name in outcomes}
 
     def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Leaders]:
         """Who leads each service that can say so and has a member to restart: None while it is being asked, `NOBODY` where it cannot say.
@@ -111,7 +113,10 @@ class Initialiser:
         asked = [
             _Asked(service, look, job.situation(service, look, sets, _uids(its, live)), sets[0], due, _are_ready(its, live))
             for service in desired.services
-            if (look := looks[service.name]) and (sets := _sets(its := mine.get(service.name, []), live)) and (due := _outdated(its, live))
+            if not service.paused
+            and (look := looks[service.name])
+            and (sets := _sets(its := mine.get(service.name, []), live))
+            and (due := _outdated(its, live))
         ]
         try:
             turns = jobs.turns(self.cluster, desired.environment.name, job.LEAD) if asked else {}
