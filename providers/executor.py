@@ -14,7 +14,7 @@ from reconciler.model.address import ResourceId
 from reconciler.model.outcome import Done, Failed, Outcome
 from reconciler.ports import Engine, Progress, StackResult, StackView, Views
 
-LOOK_EVERY = 0.5  # seconds between two looks at what a gate holds back
+LOOK_EVERY = 1.0  # seconds between two looks at what a gate holds back
 _OPEN = Gate()
 
 

@@ -68,6 +68,11 @@ class Ledger:
         """Its Pod is deleted; the StatefulSet makes another."""
         self.work.kubectl("delete", "pod", member, "--wait=false")
 
+    def asked(self) -> list[str]:
+        """What was asked of the leader, and done, before its restart."""
+        told = json.loads(self.work.kubectl("get", "jobs", "-l", "reconciler/service=ledger,reconciler/leader", "-o", "json"))
+        return [one["metadata"]["annotations"]["reconciler/does"] for one in told["items"]]
+
     def client(self, does: str) -> subprocess.Popen[str]:
         """A client of the members by their names, in the lab's network."""
         hosts = ",".join(f"ledger-{n}.ledgers.internal" for n in range(3))
@@ -128,9 +133,12 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
             assert eventually(lambda: ledger.leader() not in {"", killed})
         ledger.delete(killed)  # in the lab a Pod on a node that comes back lacks what its init containers wrote
         ledger.reconcile(*APPLY)
-        ledger.declare(SERVICE.replace("replicas: 3", "replicas: 2"))
-        assert "# stops ledger-2" in ledger.reconcile(*APPLY)
-        ledger.declare(f"{SERVICE}  restoreFrom: {{retained: true}}\n")  # what member 2 left behind, older than the others by now
+        ledger.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 2')}  restartedAt: again\n")
+        assert "stops ledger-2, drained first" in ledger.reconcile(*APPLY)
+        assert "have another member lead" in ledger.asked()  # who led handed over before it was restarted
+        ledger.declare(
+            f"{SERVICE}  restartedAt: again\n  restoreFrom: {{retained: true}}\n"
+        )  # what member 2 left behind, older than the others by now
         ledger.reconcile(*APPLY)
     finally:
         acknowledged = writing.stop()

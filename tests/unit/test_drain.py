@@ -29,7 +29,8 @@ from stacks._kafka_moves import Moves
 from stacks._redis_cluster import Cluster
 from tests.memory_world import MemoryWorld, desired
 from tests.unit.test_executor import Engine, unit
-from tests.unit.test_initialise import Time, World
+from tests.unit.test_initialise import Time, World, initialiser
+from tests.unit.test_lead import town
 from tests.unit.test_stacks import ENVIRONMENT, TYPES, example, rendered
 
 
@@ -235,6 +236,18 @@ def test_a_world_that_cannot_be_read_is_waited_for_and_a_service_of_no_pods_has_
     town = Town(refusing=True)
     assert isinstance(drainer(town).ask(DESIRED, MONGODB, LEAVING), Waiting)
     assert drainer(Town()).ask(DESIRED, example("zookeeper"), ("zk-3",)) == Done()
+
+
+def test_while_they_are_drained_nobody_else_takes_steps() -> None:
+    """The initialisation would take them out of the set as well, beside the drain."""
+    wanted, members, live = town(MONGODB, set())
+    beyond = replace(live.sets["default", "documents"], replicas=5)
+    jobs = Town()
+    told = initialiser(jobs).tick(wanted, members, replace(live, sets={("default", "documents"): beyond}))
+    assert told == {"documents": Waiting("documents-3, documents-4 have gone: only then it is initialised")}
+    assert not jobs.jobs
+    initialiser(jobs).tick(wanted, members, live)
+    assert jobs.jobs
 
 
 # --- nothing of the engine before

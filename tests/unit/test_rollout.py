@@ -115,6 +115,30 @@ def test_a_rollout_ends_or_stops_at_the_first_who_does_not_come_back(bad: bool) 
     assert isinstance(standing.services["kv"], Waiting) is bad
 
 
+def test_a_revert_in_the_middle_brings_back_who_went_and_touches_nobody_else() -> None:
+    """Cancelling a rollout; the StatefulSet's part is played, and what went comes up no more at the new revision."""
+    made, clock = World(), Time()
+    made.node("a1")
+    made.stateful_set("kv", 3)
+    stay = {name: made.pod(name, "a1") for name in NAMES}
+    controller = Controller(made, made, clock, ENVIRONMENT)
+    controller.tick(MEMBERS)
+    made.stateful_set("kv", 3, "r2")
+    controller.tick(MEMBERS)
+    assert "kv-2" not in made.pods
+    made.pod("kv-2", "a1", ready=False, revision="r2")
+    made.stateful_set("kv", 3, "r1")
+    for _ in range(10):
+        standing = controller.tick(MEMBERS)
+        if "kv-2" not in made.pods:
+            made.pod("kv-2", "a1")
+        clock.sleep(1)
+    uids = {name: made.pods[name]["metadata"]["uid"] for name in NAMES}
+    assert {name for name in NAMES if uids[name] != stay[name]} == {"kv-2"}
+    assert made.pods["kv-2"]["metadata"]["labels"]["controller-revision-hash"] == "r1"
+    assert standing.services["kv"] == Done()
+
+
 def test_another_controller_that_read_late_takes_nobody_else_down() -> None:
     made, clock = World(), Time()
     made.node("a1")

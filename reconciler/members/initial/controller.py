@@ -154,8 +154,10 @@ class Initialiser:
             mine = of.get(service.name, [])
             sets = _sets(mine, live)
             away = [member.name for member in mine if not _runs(member, live)]
-            if leaving := _leaving(mine, sets):
-                outcomes[service.name] = Waiting(f"{leaving}: only then it is initialised")
+            leaving = _leaving(mine, sets)
+            if leaving and self.types[service.type].drain(moved.base(service), desired.environment, leaving):
+                has = "has" if len(leaving) == 1 else "have"
+                outcomes[service.name] = Waiting(f"{', '.join(leaving)} {has} gone: only then it is initialised")
                 continue
             if away:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
@@ -185,11 +187,10 @@ def _sets(members: Iterable[Member], live: Live) -> list[Set]:
     return [found for key in sorted({(one.namespace, one.set_name) for one in members}) if (found := live.sets.get(key))]
 
 
-def _leaving(members: Iterable[Member], sets: Iterable[Set]) -> str:
-    """Who has to go first, in words: those whom a StatefulSet counts still, and who are being drained. "" for nobody."""
+def _leaving(members: Iterable[Member], sets: Iterable[Set]) -> tuple[str, ...]:
+    """Whom a StatefulSet counts still, though they are declared no more: while they are drained nobody else takes steps."""
     names = {member.name for member in members}
-    beyond = [name for one in sets for n in range(one.replicas) if (name := f"{one.name}-{n}") not in names]
-    return f"{', '.join(beyond)} {'has' if len(beyond) == 1 else 'have'} gone" if beyond else ""
+    return tuple(name for one in sets for n in range(one.replicas) if (name := f"{one.name}-{n}") not in names)
 
 
 def _uids(members: Iterable[Member], live: Live) -> list[str]:
