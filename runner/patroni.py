@@ -11,6 +11,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Mapping, Sequence
@@ -23,6 +24,8 @@ SECRETS = Path("/etc/service-secrets")
 _SQL = "SELECT current_setting('reconciler.configuration', true), round(extract(epoch FROM clock_timestamp() - pg_conf_load_time()))"
 _SECONDS = 5
 _UNTIL_RESTARTED = 300
+_IMPOSSIBLE = 412  # what Patroni answers while nobody could take over
+_TRIES, _PAUSE = 8, 4.0  # seconds between two
 
 
 @dataclass(frozen=True)
@@ -72,8 +75,21 @@ def switch(facts: Facts) -> dict[str, Any]:
     """Have another take over from whoever of *facts.leaving* leads, once it has all that was acknowledged. Patroni chooses whom."""
     leading = [name for name in facts.leaving if _leads(facts, facts.hosts[name])]
     for name in leading:
-        _call(facts, facts.hosts[name], "switchover", "POST", {"leader": name}, within=_UNTIL_RESTARTED)
+        _switch(facts, name)
     return {"left": leading}
+
+
+def _switch(facts: Facts, leader: str) -> None:
+    """A standby that was away a moment ago cannot take over before Patroni has seen that it has everything."""
+    for left in reversed(range(_TRIES)):
+        try:
+            _call(facts, facts.hosts[leader], "switchover", "POST", {"leader": leader}, within=_UNTIL_RESTARTED)
+        except urllib.error.HTTPError as error:
+            if error.code != _IMPOSSIBLE or not left:
+                raise SystemExit(f"Patroni does not switch over: {error.read().decode(errors='replace')}") from error
+            time.sleep(_PAUSE)
+        else:
+            return
 
 
 def _leads(facts: Facts, host: str) -> bool:

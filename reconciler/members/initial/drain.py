@@ -30,7 +30,7 @@ def leaving(changes: Iterable[Change], desired: Desired, types: Mapping[str, Ser
     for change in changes:
         service = desired.service(change.stack)
         before = next((one.before for one in change.fields if one.path == ("spec", "replicas")), None)
-        if service is None or change.action != "update" or not change.id.name.startswith("StatefulSet/") or not isinstance(before, int):
+        if service is None or not change.acts or not change.id.name.startswith("StatefulSet/") or not isinstance(before, int):
             continue
         staying = {one.name for one in declare.members(service, desired.environment, types[service.type])}
         running = (f"{change.id.name.rpartition('/')[2]}-{n}" for n in reversed(range(before)))
