@@ -190,7 +190,7 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
 def _tick_members(world: World, plan: Plan, desired: Desired, state: _State) -> Mapping[str, Outcome]:
     """How services stand; of those that are being drained, what that waits for."""
     seen = world.members(_restless(world, plan, desired, state), plan.changes, state.options.progress)
-    return {**seen, **{name: one for name, one in state.draining.items() if not isinstance(one, Done)}}
+    return {**seen, **{name: one for name, one in dict(state.draining).items() if not isinstance(one, Done)}}
 
 
 def _restless(world: World, plan: Plan, desired: Desired, state: _State) -> Desired:
