@@ -175,6 +175,8 @@ class Town(World):
     replicas: int = 5
 
     def list(self, kind: ObjectKind, *, namespace: str = "", selector: str = "") -> Any:
+        if kind.kind == "StatefulSet" and not self.replicas:
+            return iter(())
         if kind.kind != "StatefulSet":
             return super().list(kind, namespace=namespace, selector=selector)
         metadata = {"name": "documents", "namespace": "default", "uid": "u1", "generation": 1}
@@ -236,6 +238,7 @@ def test_a_world_that_cannot_be_read_is_waited_for_and_a_service_of_no_pods_has_
     town = Town(refusing=True)
     assert isinstance(drainer(town).ask(DESIRED, MONGODB, LEAVING), Waiting)
     assert drainer(Town()).ask(DESIRED, example("zookeeper"), ("zk-3",)) == Done()
+    assert drainer(Town(replicas=0)).ask(DESIRED, MONGODB, LEAVING) == Done()
 
 
 def test_while_they_are_drained_nobody_else_takes_steps() -> None:

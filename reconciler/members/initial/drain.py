@@ -41,7 +41,7 @@ def leaving(changes: Iterable[Change], desired: Desired, types: Mapping[str, Ser
 
 @dataclass(slots=True)
 class Drainer:
-    """*seen* is by service the last turn that an earlier question has left: what it said may be true no longer."""
+    """*seen* is by situation the last turn that an earlier question has left: what it said may be true no longer."""
 
     cluster: Cluster
     clock: Clock
@@ -54,12 +54,9 @@ class Drainer:
         if wanted is None:
             return Done()
         try:
-            outcome = self._ask(desired, service, wanted, names)
+            return self._ask(desired, service, wanted, names)
         except errors.ProviderError as error:
             return refusal(error)
-        if isinstance(outcome, Done):
-            del self.seen[service.name]
-        return outcome
 
     def _ask(self, desired: Desired, service: Service, wanted: Initialisation, names: tuple[str, ...]) -> Outcome:
         sets = list(read.sets(self.cluster, desired.environment, {service.name}).values())
@@ -67,17 +64,18 @@ class Drainer:
             return Done()
         situation = job.situation(service, wanted.look, sets, names)
         every = jobs.turns(self.cluster, desired.environment.name, job.DRAIN).get(service.name, [])
-        verdict = self._decide(service.name, wanted, situation, every)
+        verdict = self._decide(wanted, situation, every)
         if verdict.start:
             jobs.start(self.cluster, desired, service, verdict.start, Place(job.DRAIN, situation, verdict.number, sets[0]))
         jobs.clear(self.cluster, verdict.outdated)
         if isinstance(verdict.outcome, Waiting):
             return Waiting(f"{', '.join(names)} may go: {verdict.outcome.until}")
+        del self.seen[situation]
         return verdict.outcome
 
-    def _decide(self, name: str, wanted: Initialisation, situation: str, every: list[Turn]) -> Verdict:
+    def _decide(self, wanted: Initialisation, situation: str, every: list[Turn]) -> Verdict:
         last = max((turn.number for turn in every if turn.situation == situation), default=-1)
-        is_old = last <= self.seen.setdefault(name, last)
+        is_old = last <= self.seen.setdefault(situation, last)
         if last >= 0 and is_old and all(turn.state != "running" for turn in every):
             return Verdict(Waiting("its application says who is still there"), wanted.look, last + 1)
         return decide(wanted, situation, every, self.clock.now())
