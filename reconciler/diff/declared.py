@@ -128,7 +128,7 @@ def _telling(change: Change, resource: Resource, live: Observation, scene: Scene
     """*change* with what it does to those who run."""
     match change.action:
         case "update":
-            if why := quorum.lost(resource, change.fields, scene):
+            if why := quorum.lost(resource, change.fields, live, scene):
                 return replace(change, action="refuse", reason=why)
             conduct = scene.context.conduct(resource.stack)
             return replace(change, impact=impact.of_change(resource.id, resource.fields, live, change.fields, conduct))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import socket
 import subprocess
 import time
@@ -18,10 +17,7 @@ from reconciler.model.initialise import Initialisation, Script
 from stacks import _redis_cluster
 from stacks._redis_cluster import Cluster
 
-pytestmark = [
-    pytest.mark.timeout(180),
-    pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not there"),
-]
+pytestmark = pytest.mark.timeout(180)
 
 
 @dataclass

@@ -376,3 +376,15 @@ def test_a_majority_of_those_who_vote_never_goes_at_once(type_: str, before: int
     refused = [one.reason for one in plan.changes if one.action == "refuse"]
     assert [one.rpartition("acknowledged; ")[2] for one in refused] == ([way] if way else [])
     assert all(f"services.yaml:6:13: replicas {before} -> {after}: the {after} that stay" in one for one in refused)
+
+
+def test_whoever_else_scaled_a_set_or_was_of_another_type_made_no_voters() -> None:
+    head = HEAD + "metadata: {{name: v}}\nspec: {{type: {}, replicas: {}, volumes: {{data: {{size: 10Gi}}}}}}\n"
+    memory = MemoryWorld()
+    memory.converge(head.format("zookeeper", 1))
+    memory.cluster.patch(KINDS["StatefulSet"], "v", {"spec": {"replicas": 4}}, namespace="default")
+    assert memory.converge(head.format("zookeeper", 1)).ok
+    other = MemoryWorld()
+    other.converge(head.format("redis", 2))
+    plan = other.plan(desired(head.format("zookeeper", 1))).plan
+    assert not [one for one in plan.changes if one.action == "refuse" and "majority" in one.reason]
