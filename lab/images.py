@@ -158,6 +158,17 @@ _KAFKA_STORAGE = f"""#!/bin/bash
 exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m kafka.tools.StorageTool "$@"
 """
 
+_KAFKA_TOOLS = {
+    f"kafka-{name}.sh": f"""#!/bin/bash
+exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m $KAFKA_LOG4J_OPTS org.apache.kafka.tools.{program} "$@"
+"""
+    for name, program in {
+        "metadata-quorum": "MetadataQuorumCommand",
+        "reassign-partitions": "reassign.ReassignPartitionsCommand",
+        "topics": "TopicCommand",
+    }.items()
+}
+
 # MongoDB's server and shell are in no registry; what stands in for them says so in its first line.
 _MONGO_ENTRYPOINT = """#!/bin/sh
 set -e
@@ -223,7 +234,7 @@ TABLE: tuple[Image, ...] = (
         "apache/kafka:*",
         needs=_KAFKA_JAVA,
         cmd=("/etc/kafka/docker/run",),
-        scripts={"kafka-server-start.sh": _KAFKA_SERVER_START, "kafka-storage.sh": _KAFKA_STORAGE},
+        scripts={"kafka-server-start.sh": _KAFKA_SERVER_START, "kafka-storage.sh": _KAFKA_STORAGE, **_KAFKA_TOOLS},
         folder="/opt/kafka/bin",
     ),
     Image(

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from concurrent import futures
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from reconciler import apply, errors
-from reconciler.apply import Unit
+from reconciler.apply import Gate, Unit
 from reconciler.model.address import ResourceId
-from reconciler.model.outcome import Failed, Outcome
+from reconciler.model.outcome import Done, Failed, Outcome
 from reconciler.ports import Engine, Progress, StackResult, StackView, Views
+
+LOOK_EVERY = 1.0  # seconds between two looks at what a gate holds back
+_OPEN = Gate()
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What stacks that could start are still waited for, and whether it is too late to wait."""
+
+    shut: Mapping[str, Outcome]
+    late: bool
 
 
 class Stop(Protocol):
@@ -27,18 +39,21 @@ class Executor:
     engine: Engine
     parallel: int
     stop: Stop
+    pause: Callable[[float], None] = time.sleep
 
-    def run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
-        """How every change of *units* ended. One stack's failure stops only those that come after it."""
+    def run(self, units: Iterable[Unit], progress: Progress, gate: Gate = _OPEN) -> Mapping[ResourceId, Outcome]:
+        """How every change of *units* ended. One stack's failure, or *gate*, stops only those that come after it."""
         waiting, outcomes, ended = list(units), dict[ResourceId, Outcome](), dict[str, bool]()
         learned: dict[ResourceId, Mapping[str, str]] = {}
         with futures.ThreadPoolExecutor(self.parallel, "engine") as pool:
             running: dict[futures.Future[StackResult], Unit] = {}
             while waiting or running:
-                waiting = self._start(waiting, running, pool, (outcomes, ended, learned, progress))
-                if not running:
+                shut = self._shut(waiting, ended, gate)
+                late = gate.late()
+                waiting = self._start(waiting, running, pool, (outcomes, ended, learned, progress), _Held(shut, late))
+                if not running and (late or not shut):
                     break
-                for future in futures.wait(running, return_when=futures.FIRST_COMPLETED).done:
+                for future in self._awaited(running, soon=bool(shut) and not late):
                     unit = running.pop(future)
                     result = _result(unit, future)
                     outcomes.update(result.outcomes)
@@ -48,16 +63,31 @@ class Executor:
             outcomes.update(_all(unit, Failed("not started: interrupted", retryable=True)))
         return outcomes
 
+    def _shut(self, waiting: Iterable[Unit], ended: Mapping[str, bool], gate: Gate) -> dict[str, Outcome]:
+        """What is lacking of the stacks that could start but for the gate."""
+        able = [unit for unit in waiting if not self.stop.is_set() and not unit.blocked and apply.ready(unit, ended)]
+        asked = {unit.stack: gate.lacking(unit.stack) for unit in able}
+        return {stack: outcome for stack, outcome in asked.items() if not isinstance(outcome, Done)}
+
+    def _awaited(self, running: Mapping[futures.Future[StackResult], Unit], *, soon: bool) -> Iterable[futures.Future[StackResult]]:
+        """Those that have ended; with one at least, unless the gate is to be asked again *soon*."""
+        if not running:
+            self.pause(LOOK_EVERY)
+            return ()
+        return futures.wait(running, LOOK_EVERY if soon else None, futures.FIRST_COMPLETED).done
+
     def _start(
         self,
         waiting: list[Unit],
         running: dict[futures.Future[StackResult], Unit],
         pool: futures.ThreadPoolExecutor,
         state: tuple[dict[ResourceId, Outcome], dict[str, bool], dict[ResourceId, Mapping[str, str]], Progress],
+        held: _Held,
     ) -> list[Unit]:
         """Start what may start, drop what never will, and then whatever comes after that; what is left."""
         outcomes, ended, learned, progress = state
-        while bad := {unit.stack: why for unit in waiting if (why := apply.blocked(unit, ended))}:
+        over = held.shut if held.late else {}
+        while bad := {unit.stack: why for unit in waiting if (why := over.get(unit.stack) or apply.blocked(unit, ended))}:
             for unit in waiting:
                 if unit.stack in bad:
                     outcomes.update(_all(unit, bad[unit.stack]))
@@ -65,7 +95,7 @@ class Executor:
             waiting = [unit for unit in waiting if unit.stack not in bad]
         left = []
         for unit in waiting:
-            if apply.ready(unit, ended) and not self.stop.is_set():
+            if apply.ready(unit, ended) and unit.stack not in held.shut and not self.stop.is_set():
                 run = replace(unit.run, attributes={**unit.run.attributes, **learned})
                 running[pool.submit(self.engine.up, run, progress)] = unit
             else:

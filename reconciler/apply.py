@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from reconciler.diff import budget
@@ -33,6 +33,14 @@ class Unit:
     @property
     def stack(self) -> str:
         return self.run.stack
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What has to be before a stack may begin that nothing else holds back: *lacking* asks by its name, until it is *late*."""
+
+    lacking: Callable[[str], Outcome] = lambda _stack: Done()
+    late: Callable[[], bool] = lambda: False
 
 
 def units(plan: Plan, desired: Desired, observed: Observed, also: frozenset[str] = frozenset()) -> tuple[Unit, ...]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from reconciler import apply, errors, local, reading
-from reconciler.apply import Unit
+from reconciler.apply import Gate, Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
 from reconciler.members import act, read
@@ -26,6 +26,7 @@ from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Done, Outcome, first_lacking
+from reconciler.model.service import Service
 from reconciler.outside import Outside
 from reconciler.ports import Payload, Progress, StackView
 from reconciler.resources import kubernetes
@@ -133,6 +134,7 @@ class Home(Outside):
             stopping=self.stopping,
             look=self._look,
             taken=self._taken,
+            drain=self._drain,
             nodes=self._nodes,
             snapshots=lambda: snapshots.read(self.cloud, environment),
             take=self._take,
@@ -170,11 +172,14 @@ class Home(Outside):
             self.engine.clear(self.environment.name)
         self.checkpoints.intents.clear(self.environment.name)
 
-    def _run(self, units: Iterable[Unit], progress: Progress) -> Mapping[ResourceId, Outcome]:
+    def _run(self, units: Iterable[Unit], progress: Progress, gate: Gate) -> Mapping[ResourceId, Outcome]:
         from providers.executor import Executor  # noqa: PLC0415
 
         at_once = min(self.environment.engine.parallel, 2 * (os.cpu_count() or 1))
-        return Executor(self.writing, at_once, _Ending(self.stopping)).run(units, progress)
+        return Executor(self.writing, at_once, _Ending(self.stopping), self.clock.sleep).run(units, progress, gate)
+
+    def _drain(self, desired: Desired, service: Service, names: tuple[str, ...]) -> Outcome:
+        return self.drainer.ask(desired, service, names)
 
     def views(self, prepared: Prepared) -> tuple[StackView, ...]:
         """What the engine would do to the stacks that *prepared* has work for, and to those that it was narrowed to."""
@@ -188,7 +193,7 @@ class Home(Outside):
         going = departing(changes, desired.environment)
         unbound = self.initialiser.bind(desired)
         rotations = self.initialiser.rotations(desired, members, self._seen)
-        unready = {name: "" for name, outcome in rotations.items() if not isinstance(outcome, Done)}
+        unready = {name: None for name, outcome in rotations.items() if not isinstance(outcome, Done)}
         leaders = {**self.initialiser.leaders(desired, members, self._seen), **unready}
         standing = self.members_controller.tick(members, going, leaders)
         self._seen = standing.live

@@ -141,10 +141,13 @@ class ServiceType:
     *members* says who its members are; *resources* what it declares (pure, stable under scaling). *check* finds what its
     options' model cannot. *order* is how its members restart, given their names. *secrets* are made by us, before anything of a service
     is; *initialise* says how its application is asked and made what it should be, None where there is nothing to do. *leader* asks who
-    leads: that member restarts last, whatever the order. *remembers* says what of the service's own its data has inside, in words that
-    follow "has": no service of another name can begin with a copy of that; "" where it has nothing of the kind. *rotation* says how its
-    secrets are exchanged for those of `spec.rotation`, None where they cannot be. *refills* says why members (their names) that come back
-    with empty volumes are not given their data by the others, in words for a refusal; "" where they are.
+    leads: they restart last, whatever the order, and *hand_over* is how those named let others lead before they go, None where they
+    need not, or cannot. *drain* takes those named, who are members no longer, out of the application before their Pods go; the service
+    is as it is declared, without them. *voters* says how many of so many members vote: of those no majority may go at once.
+    *remembers* says what of the service's own its data has inside, in words that follow "has": no service of another name can begin
+    with a copy of that; "" where it has nothing of the kind. *rotation* says how its secrets are exchanged for those of
+    `spec.rotation`, None where they cannot be. *refills* says why members (their names) that come back with empty volumes are not given
+    their data by the others, in words for a refusal; "" where they are.
     """
 
     name: str
@@ -158,6 +161,9 @@ class ServiceType:
     secrets: Callable[[Service, Environment], tuple[Generated, ...]] = lambda _service, _environment: ()
     initialise: Callable[[Service, Environment], Initialisation | None] = lambda _service, _environment: None
     leader: Callable[[Service, Environment], Script | None] = lambda _service, _environment: None
+    hand_over: Callable[[Service, Environment, tuple[str, ...]], Script | None] = lambda _service, _environment, _leaders: None
+    drain: Callable[[Service, Environment, tuple[str, ...]], Initialisation | None] = lambda _service, _environment, _leaving: None
+    voters: Callable[[Service, int], int] = lambda _service, _members: 0
     remembers: Callable[[Service], str] = lambda _service: ""
     rotation: Callable[[Service, Environment], Rotation | None] = lambda _service, _environment: None
     refills: Callable[[Service, Environment, frozenset[str]], str] = _nobody_refills

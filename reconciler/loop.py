@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
 from reconciler import apply, errors, past, pin, restore
 from reconciler import plan as planning
-from reconciler.diff import Context, diff, strangers
+from reconciler.apply import Gate
+from reconciler.diff import Conduct, Context, diff, strangers
 from reconciler.members import zones
+from reconciler.members.initial import drain
 from reconciler.members.member import declared
 from reconciler.members.snapshots import recent
 from reconciler.model.address import SHARED, ResourceId
@@ -19,6 +21,7 @@ from reconciler.model.observation import Observed
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting, goes_on
 from reconciler.model.plan import Plan
 from reconciler.model.report import Report
+from reconciler.model.service import Service
 from reconciler.model.snapshot import Snapshots
 from reconciler.ports import Lease, Progress
 from reconciler.resources import baseline, moved
@@ -82,10 +85,10 @@ def prepare(
     revision = desired.revision
     recorded = world.checkpoints.stacks(revision.environment)
     stopped = frozenset(service.name for service in desired.services if service.stopped)
-    orders = {service.name: world.types[service.type].order for service in desired.services}
+    conducts = {service.name: _conduct(service, desired, world) for service in desired.services}
     gone = _gone_since(world, desired, observed)
     refills = {one.name: partial(world.types[one.type].refills, moved.base(one), desired.environment) for one in desired.services}
-    context = Context(world.kinds, recorded, gone, only, stopped, orders, restoring.sources, refills, delete_data)
+    context = Context(world.kinds, recorded, gone, only, stopped, conducts, restoring.sources, refills, delete_data)
     changes = diff(desired, observed, context)
     if new := strangers.wanted(changes, recorded or {}):
         changes = tuple(strangers.refuse(changes, world.taken(new), desired.resources))
@@ -100,6 +103,15 @@ def prepare(
     return Prepared(plan, desired, observed, only, restoring.known)
 
 
+def _conduct(service: Service, desired: Desired, world: World) -> Conduct:
+    type_ = world.types[service.type]
+
+    def drained(names: tuple[str, ...]) -> bool:
+        return type_.drain(moved.base(service), desired.environment, names) is not None
+
+    return Conduct(type_.order, drained, lambda members: type_.voters(service, members))
+
+
 def converge(world: World, prepared: Prepared, options: Options) -> Report:
     """Carry *prepared* out: the engine, the members and the components side by side. Its plan has been approved and guarded.
 
@@ -109,24 +121,21 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
     mine = tuple(one for one in desired.services if one.name not in desired.held and (not prepared.only or one.name in prepared.only))
     waited = replace(desired, services=mine)
     state = _State(world.clock.monotonic() + options.timeout, options)
-    if kept := [change.live_id for change in plan.changes if _is_to_be_marked(change, prepared.observed)]:
-        world.retain(kept, plan.revision.short)
     world.together(
         (
             lambda: _infrastructure(world, prepared, state),
-            lambda: _ticking(world, state, lambda: _members(world, prepared, waited, state)),
+            lambda: _ticking(world, state, lambda: _tick_members(world, prepared, waited, state)),
             lambda: _ticking(world, state, lambda: {} if prepared.only else _standings(world, desired)),
         )
     )
     return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})
 
 
-def _members(world: World, prepared: Prepared, waited: Desired, state: _State) -> Mapping[str, Outcome]:
-    """One step of the members. What is spared of snapshots is what all services name, however few are waited for."""
-    progress = state.options.progress
-    outcomes = world.members(_restless(world, prepared.plan, waited, state), prepared.plan.changes, progress)
-    world.take(prepared.desired, {**state.outcomes, **outcomes}, progress)
-    return outcomes
+def _mark(world: World, prepared: Prepared, stacks: Collection[str]) -> None:
+    """Have the volumes that *stacks* are about to forget say which commit gave them up; not before, for what stays is in use."""
+    plan = prepared.plan
+    if kept := [one.live_id for one in plan.changes if one.stack in stacks and _is_to_be_marked(one, prepared.observed)]:
+        world.retain(kept, plan.revision.short)
 
 
 def _is_to_be_marked(change: Change, observed: Observed) -> bool:
@@ -146,19 +155,37 @@ class _State:
     broken: frozenset[str] = frozenset()  # stacks that did not end well, and their members: they are not waited for
     infrastructure: dict[str, Outcome] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
+    draining: dict[str, Outcome] = field(default_factory=dict)  # by service: what its members that leave are still waited for
     looked: float = float("-inf")  # when members of all services were last looked at
 
 
 def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
     try:
         units = apply.units(prepared.plan, prepared.desired, prepared.observed)
-        ended = world.run(units, state.options.progress) if units else {}
+        leaving = drain.leaving(prepared.plan.changes, prepared.desired, world.types)
+        _mark(world, prepared, {unit.stack for unit in units if not unit.blocked} - leaving.keys())
+        ended = world.run(units, state.options.progress, _gate(world, prepared, leaving, state)) if units else {}
         state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
         bad = {id for id, outcome in ended.items() if not isinstance(outcome, Done)}
         stacks = {change.stack for change in prepared.plan.changes if change.id in bad}
         state.broken = frozenset(stacks) | {_member(change.id) for change in prepared.plan.changes if change.stack in stacks}
     finally:
         state.through = True
+
+
+def _gate(world: World, prepared: Prepared, leaving: Mapping[str, tuple[str, ...]], state: _State) -> Gate:
+    """What holds a stack back: members of it that are to go, until its application has let go of them."""
+
+    def lacking(stack: str) -> Outcome:
+        service = prepared.desired.service(stack)
+        if service is None or stack not in leaving:
+            return Done()
+        outcome = state.draining[stack] = world.drain(prepared.desired, service, leaving[stack])
+        if isinstance(outcome, Done):
+            _mark(world, prepared, {stack})
+        return outcome
+
+    return Gate(lacking, lambda: world.clock.monotonic() >= state.deadline)
 
 
 def _member(id: ResourceId) -> str:
@@ -181,6 +208,17 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
             return
         took = world.clock.monotonic() - began
         _rest(world, state, max(TICK, took) if waiting or through else max(CALM, 3 * took), through=through)
+
+
+def _tick_members(world: World, prepared: Prepared, waited: Desired, state: _State) -> Mapping[str, Outcome]:
+    """How services stand; of those that are being drained, what that waits for.
+
+    What is spared of snapshots is what all services name, however few are waited for.
+    """
+    progress = state.options.progress
+    seen = world.members(_restless(world, prepared.plan, waited, state), prepared.plan.changes, progress)
+    world.take(prepared.desired, {**state.outcomes, **seen}, progress)
+    return {**seen, **{name: one for name, one in dict(state.draining).items() if not isinstance(one, Done)}}
 
 
 def _restless(world: World, plan: Plan, desired: Desired, state: _State) -> Desired:
@@ -223,12 +261,13 @@ def _still(plan: Plan) -> dict[str, Outcome]:
 
 def _warnings(world: World, plan: Plan, desired: Desired) -> tuple[str, ...]:
     """What those who start will have to wait for; the nodes are read only where somebody does."""
+    still = tuple(f"{one.name} is paused ({one.locate('spec.paused')}): nothing is done about it" for one in desired.services if one.paused)
     names = zones.starting(plan.changes)
     nodes = world.nodes() if names else None
     if nodes is None:
-        return ()
+        return still
     services = [one for one in desired.services if one.name in names]
-    return tuple(zones.warnings(declared(services, desired.environment, world.types), nodes))
+    return (*still, *zones.warnings(declared(services, desired.environment, world.types), nodes))
 
 
 def _gone_since(world: World, desired: Desired, observed: Observed) -> dict[ResourceId, str]:

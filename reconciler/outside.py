@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from reconciler.components.ports import Records, SessionRunner
     from reconciler.members.controller import Controller as MembersController
     from reconciler.members.initial.controller import Initialiser
+    from reconciler.members.initial.drain import Drainer
     from reconciler.members.snapshots.controller import Taker
     from reconciler.model.componentstate import ComponentState
 
@@ -234,6 +235,12 @@ class Outside:
     @cached_property
     def initialiser(self) -> Initialiser:
         return self._initialiser(self.members_cluster)
+
+    @cached_property
+    def drainer(self) -> Drainer:
+        from reconciler.members.initial.drain import Drainer  # noqa: PLC0415
+
+        return Drainer(self.members_cluster, self.clock, self.types)
 
     def _initialiser(self, cluster: Cluster) -> Initialiser:
         from providers.bindings import Bindings  # noqa: PLC0415

@@ -42,7 +42,7 @@ def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[t
             "synced": "OutOfSync" if unsynced else "Synced",
             "ready": "Ready" if isinstance(outcome, Done) else "NotReady",
             "configured": configured,
-            "reason": unsynced or spell(outcome) or stale,
+            "reason": unsynced or spell(outcome) or stale or (f"paused ({service.locate('spec.paused')})" if service.paused else ""),
             "revision": str(last.get("commit", ""))[:7],
         }
         yield row, last.get("time", 0.0), (copied,) if copied else ()

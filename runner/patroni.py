@@ -11,9 +11,10 @@ import json
 import os
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ SECRETS = Path("/etc/service-secrets")
 _SQL = "SELECT current_setting('reconciler.configuration', true), round(extract(epoch FROM clock_timestamp() - pg_conf_load_time()))"
 _SECONDS = 5
 _UNTIL_RESTARTED = 300
+_IMPOSSIBLE = 412  # what Patroni answers while nobody could take over
+_TRIES, _PAUSE = 8, 4.0  # seconds between two
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Facts:
     port: int = 5432
     rest: int = 8008
     configuration: Mapping[str, Any] | None = None
+    leaving: Sequence[str] = ()  # names: who is to lead no more
 
 
 def look(facts: Facts) -> dict[str, Any]:
@@ -47,7 +51,7 @@ def look(facts: Facts) -> dict[str, Any]:
 def write(facts: Facts) -> dict[str, Any]:
     """Give Patroni the configuration that is declared, whole: what it has besides goes."""
     for host in facts.hosts.values():
-        if (_get(facts, host, "patroni") or {}).get("role") == "primary":
+        if _leads(facts, host):
             _call(facts, host, "config", "PUT", facts.configuration)
             return {"written": host}
     raise SystemExit("no member leads, so there is nobody to give the configuration to")
@@ -60,6 +64,36 @@ def restart(facts: Facts) -> dict[str, Any]:
     for host in sorted(waiting, key=lambda host: told[host].get("role") == "primary"):
         _call(facts, host, "restart", "POST", {"restart_pending": True}, within=_UNTIL_RESTARTED)
     return {"restarted": waiting}
+
+
+def leader(facts: Facts) -> dict[str, Any]:
+    """Who leads; "" where nobody says so of itself."""
+    return {"leader": next((name for name, host in facts.hosts.items() if _leads(facts, host)), "")}
+
+
+def switch(facts: Facts) -> dict[str, Any]:
+    """Have another take over from whoever of *facts.leaving* leads, once it has all that was acknowledged. Patroni chooses whom."""
+    leading = [name for name in facts.leaving if _leads(facts, facts.hosts[name])]
+    for name in leading:
+        _switch(facts, name)
+    return {"left": leading}
+
+
+def _switch(facts: Facts, leader: str) -> None:
+    """A standby that was away a moment ago cannot take over before Patroni has seen that it has everything."""
+    for left in reversed(range(_TRIES)):
+        try:
+            _call(facts, facts.hosts[leader], "switchover", "POST", {"leader": leader}, within=_UNTIL_RESTARTED)
+        except urllib.error.HTTPError as error:
+            if error.code != _IMPOSSIBLE or not left:
+                raise SystemExit(f"Patroni does not switch over: {error.read().decode(errors='replace')}") from error
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _leads(facts: Facts, host: str) -> bool:
+    return (_get(facts, host, "patroni") or {}).get("role") == "primary"
 
 
 def _member(facts: Facts, host: str) -> dict[str, Any]:
@@ -137,5 +171,5 @@ def _password(name: str) -> str:
 
 
 if __name__ == "__main__":
-    _does = {"look": look, "write": write, "restart": restart}[sys.argv[1]]
+    _does = {"look": look, "write": write, "restart": restart, "leader": leader, "switch": switch}[sys.argv[1]]
     print(json.dumps(_does(Facts(**json.loads(sys.argv[2]))), separators=(",", ":")))  # noqa: T201 - its answer

@@ -10,6 +10,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from reconciler.model.initialise import LEADER
+
 ADMIN = "admin"
 
 # A member is the user `__system` of the database `local`, whose password is the content of the keyfile: so says MongoDB's own source
@@ -124,6 +126,52 @@ try {
 """
 
 
+_LEADS = """\
+function leads(host) {
+  try {
+    return at(host, system, "local").runCommand({ hello: 1 }).isWritablePrimary === true;
+  } catch (error) {
+    return false;
+  }
+}
+"""
+
+_LEADER = """\
+const names = {names};
+let found = "";
+for (const host of hosts) if (leads(host)) found = names[hosts.indexOf(host)];
+print(JSON.stringify({ {leader}: found }));
+"""
+
+# A primary goes once another has all that was written; the set is without one as short as can be, and the script ends when it has one.
+_STEP_DOWN = """\
+for (const host of {leaving}) {
+  if (leads(host)) at(host, system, "local").runCommand({ replSetStepDown: 60, secondaryCatchUpPeriodSecs: 30 });
+}
+let elected = false;
+for (let tries = 0; tries < 60 && !elected; tries += 1) {
+  for (const host of hosts) elected = elected || leads(host);
+  if (!elected) sleep(500);
+}
+"""
+
+_DRAINED = """\
+const said = { primary: "", members: [], founded: false };
+for (const host of hosts) {
+  try {
+    const config = at(host, system, "local").runCommand({ replSetGetConfig: 1 }).config;
+    said.founded = true;
+    if (!leads(host)) continue;
+    said.primary = host;
+    for (const one of config.members) if ({leaving}.includes(one.host)) said.members.push(one.host);
+  } catch (error) {
+    if (error.code !== 94) said.founded = true;
+  }
+}
+print(JSON.stringify(said));
+"""
+
+
 def look(hosts: Sequence[str], secrets: str) -> str:
     """Asks every member how it is, whether it keeps strangers out, and whether it knows the admin."""
     return _bash(hosts, secrets, _LOOK.replace("{admin}", ADMIN), answers=True)
@@ -138,6 +186,21 @@ def configure(hosts: Sequence[str], secrets: str, host: str, id: int, member: Ma
     """Makes *member* of what the set's configuration says of *host*: adds it, changes it, or, given None, takes it out."""
     change = json.dumps({"host": host, "id": id, "member": member})
     return _bash(hosts, secrets, _PRIMARY + _CONFIGURE.replace("{change}", change))
+
+
+def leader(hosts: Sequence[str], secrets: str, names: Sequence[str]) -> str:
+    """Asks every member whether it is primary; *names* are those of *hosts*."""
+    return _bash(hosts, secrets, _LEADS + _LEADER.replace("{names}", json.dumps(list(names))).replace("{leader}", LEADER), answers=True)
+
+
+def step_down(hosts: Sequence[str], secrets: str, leaving: Sequence[str]) -> str:
+    """Has whichever of *leaving* is primary let another be it; of no effect where none of them is."""
+    return _bash(hosts, secrets, _LEADS + _STEP_DOWN.replace("{leaving}", json.dumps(list(leaving))))
+
+
+def drained(hosts: Sequence[str], secrets: str, leaving: Sequence[str]) -> str:
+    """Asks who is primary, and which of *leaving* are in the set still."""
+    return _bash(hosts, secrets, _LEADS + _DRAINED.replace("{leaving}", json.dumps(list(leaving))), answers=True)
 
 
 def user(hosts: Sequence[str], secrets: str) -> str:

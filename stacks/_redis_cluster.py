@@ -7,13 +7,33 @@ https://redis.io/docs/latest/commands/?group=cluster
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from reconciler.model.initialise import LOOK, Next, Said, Script
+from reconciler.model.initialise import LEADER, LOOK, Initialisation, Next, Said, Script
 
 SLOTS = 16384
+# Of the first replicas that have all that a primary has one takes its place; where the primary is none (any more), nobody does.
+_TAKE_OVER = """\
+take_over() {
+  local primary=$1 one
+  shift
+  [[ $(cli "$primary" role | head -n 1) == master ]] || return 0
+  for one; do
+    cli "$one" info replication | grep -q '^master_link_status:up' || continue
+    cli "$one" cluster failover
+    for _ in {1..20}; do
+      [[ $(cli "$one" role | head -n 1) == master ]] && return 0
+      sleep 0.5
+    done
+  done
+}
+"""
+# What tables of nodes say of a host.
+_ENTRIES = """\
+entries() { awk -v host="$1" '{ split($2, place, ","); if (place[2] == host) print }'; }
+"""
 _SHORT = 12  # digits of a node's id in an answer: all members' have to fit into 4 KiB
 
 
@@ -80,6 +100,28 @@ ask() {{
         unwell = next((name for name, node in nodes.items() if node.state != "ok"), None)
         return f"{unwell} finds its cluster well" if unwell else None
 
+    @property
+    def leading(self) -> Script:
+        """Asks who is a primary and holds slots."""
+        asked = "".join(f"ask {name} {fqdn}\n" for name, fqdn in self.members.items())
+        text = f"""\
+{self._begin}said=
+ask() {{
+  read -r _ _ flags _ _ _ _ _ ranges <<<"$(cli "$2" cluster nodes | grep myself)"
+  [[ $flags == *master* && -n $ranges ]] && said+="${{said:+, }}\\"$1\\""
+}}
+{asked}say "{{\\"{LEADER}\\": [$said]}}"
+"""
+        return Script(LOOK, text)
+
+    def hand_over(self, leaders: Collection[str], leaving: Collection[str] = ()) -> Script | None:
+        """Has a replica take the place of each of *leaders*, where it has one that is not *leaving* either."""
+        others = {name: [one for one in self.of_shard(self.shard(name)) if one not in {*leaders, *leaving}] for name in leaders}
+        asked = "".join(
+            f"take_over {self.members[name]} {' '.join(self.members[one] for one in found)}\n" for name, found in others.items() if found
+        )
+        return self._step("have replicas take over", f"{_TAKE_OVER}{asked}") if asked else None
+
     def _introduce(self) -> Script:
         """Everybody is introduced to the first; they tell one another. To meet somebody known does nothing."""
         first, *others = self.members.values()
@@ -106,6 +148,48 @@ follow() {{ cli "$1" cluster replicate "$(cli "$2" cluster myid)"; }}
 {told}sleep 2
 """
         return self._step("have replicas follow", text)
+
+    def drain(self, leaving: Mapping[str, str]) -> Initialisation:
+        """How *leaving*, members no longer, are rid of their slots and forgotten: before that their going would be a failure."""
+        asked = "".join(f"ask {name} {fqdn}\n" for name, fqdn in self.members.items())
+        counted = "".join(f"count {name} {fqdn}\n" for name, fqdn in leaving.items())
+        text = f"""\
+{self._begin}{_ENTRIES}silent= said= tables=
+ask() {{
+  local table=$(cli "$2" cluster nodes)
+  if [[ $table == *myself* ]]; then tables+="$table"$'\\n'; else silent+="${{silent:+, }}\\"$1\\""; fi
+}}
+count() {{
+  said+="${{said:+, }}\\"$1\\": [$(entries "$2" <<<"$tables" | wc -l), $(entries "$2" <<<"$tables" | awk '$9 ~ /^[0-9]/' | wc -l)]"
+}}
+{asked}{counted}say "{{\\"silent\\": [$silent], \\"leaving\\": {{$said}}}}"
+"""
+        return Initialisation(Script(LOOK, text), lambda said: self._drained(said, leaving))
+
+    def _drained(self, said: Said, leaving: Mapping[str, str]) -> Next:
+        """Of each of *leaving* is said how many of those who stay know it, and how many see slots with it."""
+        if said["silent"]:
+            return f"{said['silent'][0]} answers"
+        told = {name: said["leaving"][name] for name in leaving}
+        if leaders := [name for name, (_, held) in told.items() if held]:
+            whole = replace(self, members={**self.members, **dict(sorted(leaving.items(), key=lambda one: int(one[0].rpartition("-")[2])))})
+            return whole.hand_over(leaders, leaving) or f"the slots of {leaders[0]} have a member of their shard to go to, and none stays"
+        known = [leaving[name] for name, (knowing, _) in told.items() if knowing]
+        return self._forget(known) if known else None
+
+    def _forget(self, leaving: Sequence[str]) -> Script:
+        """All who stay, within the minute in which who has forgotten somebody does not hear of them from others."""
+        told = "".join(f"forget {fqdn} {' '.join(self.members.values())}\n" for fqdn in leaving)
+        text = f"""\
+{_ENTRIES}forget() {{
+  local host=$1 one id
+  shift
+  for one; do
+    for id in $(cli "$one" cluster nodes | entries "$host" | cut -d ' ' -f 1); do cli "$one" cluster forget "$id"; done
+  done
+}}
+{told}"""
+        return self._step("have them forgotten", text)
 
     @property
     def _begin(self) -> str:

@@ -118,5 +118,6 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    voters=lambda _service, members: members,
     remembers=lambda _: "its peers' addresses, and would join them",
 )

@@ -15,7 +15,7 @@ controllers on are brokers only, so more of them change nothing for the others. 
 with: another number of them is refused, since taking in a voter is a step that nobody does yet (`controllers: 1` never becomes three,
 so it is for trials). A controller whose volume is lost has to be taken out of the quorum by hand before it gets an empty one.
 Up to three members the defaults of replication follow their number, which restarts them; topics keep the replication that they were
-made with, and partitions are not moved to new brokers.
+made with, and partitions are not moved to new brokers; off those that leave they are moved before.
 
 There is no password yet: who can reach these ports can use them, so security groups or network policies have to say who can.
 """
@@ -32,10 +32,12 @@ from reconciler.kinds import Check, MemberPlan, ServiceType
 from reconciler.model.document import Flag, Part, Positive
 from reconciler.model.duration import Duration
 from reconciler.model.environment import Environment
+from reconciler.model.initialise import LEADER, LOOK, Initialisation, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.resources import cloud, java, member, rules, workload
+from stacks import _kafka_moves
 
 INTERNAL, CLIENT, CONTROLLER = 9091, 9092, 9093
 _BIN, _DATA, _LOGS = "/opt/kafka/bin", "/data", "/data/kafka"  # not the volume's root: Kafka takes lost+found for a broken partition
@@ -208,6 +210,29 @@ def _word(*, on: bool) -> str:
     return "true" if on else "false"
 
 
+def _bootstrap(service: Service, environment: Environment) -> str:
+    """Where a client of the cluster begins: any member will do, and the controllers are there whatever the number."""
+    return ",".join(f"{name}:{CLIENT}" for _, name in _controllers(service, environment))
+
+
+def leader(service: Service, environment: Environment) -> Script:
+    """The active controller: while another is voted for, no partition that loses its leader gets a new one."""
+    at = _bootstrap(service, environment)
+    text = f"""\
+status=$({_BIN}/kafka-metadata-quorum.sh --bootstrap-server {at} describe --status) || exit 1
+id=$(sed -n 's/^LeaderId:[[:space:]]*//p' <<<"$status")
+say "{{\\"{LEADER}\\": \\"${{id:+{service.name}-$id}}\\"}}"
+"""
+    return Script(LOOK, text)
+
+
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
+    """Partitions are moved off brokers before these go; controllers are among the first members, of whom none may go."""
+    going = [int(name.rpartition("-")[2]) for name in leaving]
+    moves = _kafka_moves.Moves(_BIN, _bootstrap(service, environment), range(service.replicas), going)
+    return Initialisation(moves.look, moves.next)
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     options, members = Options.model_validate(service.options), service.replicas
@@ -231,5 +256,7 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    leader=leader,
+    drain=drain,
     remembers=lambda _: "the id of the cluster, which is that of its name",
 )

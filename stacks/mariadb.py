@@ -291,4 +291,5 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    refills=member.refilled_by_majority,
 )

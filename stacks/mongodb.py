@@ -261,6 +261,49 @@ def _access(found: list[tuple[str, ...]]) -> Next:
     return None
 
 
+# --- who leads
+
+
+def leader(service: Service, environment: Environment) -> Script:
+    """The set's primary, whose restart stops writes until another is voted for."""
+    names = [one.name for one in member.members(service, environment)]
+    return Script(LOOK, mongosh.leader([_host(environment, name) for name in names], workload.SECRETS_PATH, names), _PATIENCE)
+
+
+def hand_over(service: Service, environment: Environment, leaders: tuple[str, ...]) -> Script | None:
+    """The primary steps down once another has all that it has."""
+    if service.replicas == 1:
+        return None
+    hosts = [_host(environment, one.name) for one in member.members(service, environment)]
+    return _step_down(hosts, [_host(environment, name) for name in leaders])
+
+
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
+    """Taken out of the set one at a time, so that the others are a majority of it whenever somebody goes."""
+    staying = [_host(environment, one.name) for one in member.members(service, environment)]
+    going = {_host(environment, name): name for name in leaving}
+    hosts = [*staying, *going]
+    look = Script(LOOK, mongosh.drained(hosts, workload.SECRETS_PATH, list(going)), _PATIENCE)
+
+    def decide(said: Said) -> Next:
+        if not said["founded"]:
+            return None
+        if not said["primary"]:
+            return "the set has a primary"
+        if said["members"] and said["primary"] in going:
+            return _step_down(hosts, list(going))
+        if said["members"]:
+            host = said["members"][0]
+            return Script(f"take {going[host]} out of the set", mongosh.configure(hosts, workload.SECRETS_PATH, host, 0, None))
+        return None
+
+    return Initialisation(look, decide)
+
+
+def _step_down(hosts: list[str], leaving: list[str]) -> Script:
+    return Script("have the primary step down", mongosh.step_down(hosts, workload.SECRETS_PATH, leaving), _PATIENCE)
+
+
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     if _options(service).shards > 1:
@@ -294,5 +337,8 @@ SERVICE = ServiceType(
     remembers=lambda _: "the name of the replica set and its members' addresses",
     secrets=secrets,
     initialise=initialise,
+    leader=leader,
+    hand_over=hand_over,
+    drain=drain,
     refills=member.refilled_by_majority,
 )

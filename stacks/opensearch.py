@@ -79,9 +79,14 @@ def _container(service: Service) -> dict[str, Any]:
     }
 
 
+def _voting(service: Service, members: int) -> int:
+    """How many of so many members vote."""
+    return Options.model_validate(service.options).managers or (_VOTERS if members >= _VOTERS else 1)
+
+
 def _voters(service: Service) -> list[str]:
     """The members that elect the cluster's manager, by name: always the first, so that more members change nobody's part."""
-    count = Options.model_validate(service.options).managers or (_VOTERS if service.replicas >= _VOTERS else 1)
+    count = _voting(service, service.replicas)
     return [f"{service.name}-{ordinal}" for ordinal in range(min(count, service.replicas))]
 
 
@@ -158,4 +163,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    voters=_voting,
 )

@@ -33,7 +33,7 @@ from pydantic import Field, Strict
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Flag, Part, Positive, SecretRef, Whole
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LEADER, LOOK, Generated, Initialisation, Next, Said, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
@@ -246,17 +246,55 @@ def _asking() -> str:
 
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """Patroni makes the cluster by itself; it has to be asked, and given what has changed since."""
-    declared = configuration(service)
-    hosts = {one.name: cloud.fqdn(environment, one.name) for one in member.members(service, environment)}
-    facts = shlex.quote(json.dumps({"hosts": hosts, "configuration": declared}))
-    run = {does: f"python3 {workload.CONFIG_PATH}/{_ASKING} {does} {facts}" for does in ("look", "write", "restart")}
+    declared, hosts = configuration(service), _hosts(service, environment)
+    run = {does: _ask(does, hosts=hosts, configuration=declared) for does in ("write", "restart")}
     steps = (
         Script("give Patroni its configuration", f"{run['write']}\n"),
         Script("restart PostgreSQL where its configuration waits for it, the leader last", f"{run['restart']}\n", _RESTARTS_WITHIN),
     )
-    look = Script(LOOK, f'said=$({run["look"]}) && say "$said"\n')
+    look = _saying("look", hosts=hosts, configuration=declared)
     mark = declared["postgresql"]["parameters"][_MARK]
     return Initialisation(look, lambda said: _next(said, list(hosts), mark, steps))
+
+
+def _hosts(service: Service, environment: Environment) -> dict[str, str]:
+    return {one.name: cloud.fqdn(environment, one.name) for one in member.members(service, environment)}
+
+
+def _ask(does: str, **facts: Any) -> str:
+    """The command by which `runner/patroni.py` does something in a Job."""
+    return f"python3 {workload.CONFIG_PATH}/{_ASKING} {does} {shlex.quote(json.dumps(facts))}"
+
+
+def leader(service: Service, environment: Environment) -> Script:
+    """Whom Patroni has lead: its restart stops writes until another does."""
+    return _saying("leader", hosts=_hosts(service, environment))
+
+
+def hand_over(service: Service, environment: Environment, leaders: tuple[str, ...]) -> Script | None:
+    """Patroni's switchover: the leader ends in good order once a standby has everything, and that one takes over at once."""
+    return _switchover(_hosts(service, environment), leaders) if service.replicas > 1 else None
+
+
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
+    """Who leads and is to go has another lead before; who follows may go at any time."""
+    hosts = _hosts(service, environment) | {name: cloud.fqdn(environment, name) for name in leaving}
+
+    def decide(said: Said) -> Next:
+        if not said[LEADER]:
+            return "one member leads"
+        return _switchover(hosts, leaving) if said[LEADER] in leaving else None
+
+    return Initialisation(_saying("leader", hosts=hosts), decide)
+
+
+def _switchover(hosts: Mapping[str, str], leaving: tuple[str, ...]) -> Script:
+    return Script("have another member lead", f"{_ask('switch', hosts=hosts, leaving=leaving)}\n", _RESTARTS_WITHIN)
+
+
+def _saying(does: str, **facts: Any) -> Script:
+    """A look."""
+    return Script(LOOK, f'said=$({_ask(does, **facts)}) && say "$said"\n')
 
 
 def _next(said: Said, names: list[str], mark: str, steps: tuple[Script, Script]) -> Next:
@@ -337,5 +375,8 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    leader=leader,
+    hand_over=hand_over,
+    drain=drain,
     refills=member.refilled_by_majority,
 )

@@ -176,9 +176,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation | N
     shards = _options(service).shards
     if not shards and not _has_password(service):
         return None
-    names = {one.name: cloud.fqdn(environment, one.name) for one in members(service, environment)}
-    login = _login(service)
-    cluster = _redis_cluster.Cluster(names, shards, PORT, login) if shards else None
+    cluster, names, login = _cluster(service, environment), _names(service, environment), _login(service)
     access = _access(names, rotated=bool(service.rotation)) if login else ""
     look = f"{cluster.look.text if cluster else 'cluster={}'}\n{access or 'access={}'}"
     text = f'{look}\nsay "{{\\"cluster\\": $cluster, \\"access\\": $access}}"\n'
@@ -188,6 +186,33 @@ def initialise(service: Service, environment: Environment) -> Initialisation | N
         return lacking or (_next(said["access"], list(names)) if login else None)
 
     return Initialisation(Script(LOOK, text), decide, of_pods=bool(shards))
+
+
+def _names(service: Service, environment: Environment) -> dict[str, str]:
+    return {one.name: cloud.fqdn(environment, one.name) for one in members(service, environment)}
+
+
+def _cluster(service: Service, environment: Environment) -> _redis_cluster.Cluster | None:
+    shards = _options(service).shards
+    return _redis_cluster.Cluster(_names(service, environment), shards, PORT, _login(service)) if shards else None
+
+
+def leader(service: Service, environment: Environment) -> Script | None:
+    """A cluster's primaries are voted for. Beside that it is member 0, which comes last in any case."""
+    cluster = _cluster(service, environment)
+    return cluster.leading if cluster else None
+
+
+def hand_over(service: Service, environment: Environment, leaders: tuple[str, ...]) -> Script | None:
+    """A replica takes over with all that its primary has, before that is restarted: no vote, and nobody waits for one."""
+    cluster = _cluster(service, environment)
+    return cluster.hand_over(leaders) if cluster else None
+
+
+def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation | None:
+    """A cluster's members are forgotten once they lead no more; replicas beside that may go at any time."""
+    cluster = _cluster(service, environment)
+    return cluster.drain({name: cloud.fqdn(environment, name) for name in leaving}) if cluster else None
 
 
 def _access(names: Mapping[str, str], *, rotated: bool) -> str:
@@ -327,6 +352,9 @@ SERVICE = ServiceType(
     remembers=lambda service: "its cluster's members, and would join them" if _options(service).shards else "",
     secrets=secrets,
     initialise=initialise,
+    leader=leader,
+    hand_over=hand_over,
+    drain=drain,
     rotation=rotate,
     refills=refills,
 )

@@ -150,6 +150,7 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    voters=lambda _service, members: members,
     leader=leader,
     refills=member.refilled_by_majority,
 )

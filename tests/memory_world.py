@@ -130,7 +130,7 @@ class MemoryWorld:
             standing=lambda _: {},
             summarise=lambda _: (),
             vanished=lambda _: {},
-            run=Executor(self._writing(), 1, threading.Event()).run,
+            run=Executor(self._writing(), 1, threading.Event(), self.clock.sleep).run,
             members=members,
             components=lambda _: (),
             retain=lambda volumes, commit: act.retain(self.cloud, volumes, commit),

@@ -1,13 +1,14 @@
 """A stand-in for `mongosh`, MongoDB's shell: runs JavaScript (QuickJS) against real connections (pymongo).
 
 Knows what the scripts of `stacks/_mongosh.py` use, and nothing else: `--quiet --norc --nodb --eval SCRIPT`, `new Mongo(uri).getDB(name)`
-with `runCommand`, which throws what the server refuses with its code, `require("fs").readFileSync`, `print`.
+with `runCommand`, which throws what the server refuses with its code, `require("fs").readFileSync`, `print`, `sleep`.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,7 @@ class Database {
     return said.answer;
   }
 }
+function sleep(milliseconds) { __ask("sleep", milliseconds); }
 function print(...words) { __ask("print", words.join(" ")); }
 """
 # As plain numbers where JavaScript has them; ObjectIds and dates keep a form that comes back as they were.
@@ -68,7 +70,11 @@ def _print(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - its output
 
 
-_CALLS: dict[str, Callable[..., Any]] = {"read": lambda path: Path(path).read_text(), "print": _print, "command": command}
+def _sleep(milliseconds: int) -> None:
+    time.sleep(milliseconds / 1000)
+
+
+_CALLS: dict[str, Callable[..., Any]] = {"read": lambda path: Path(path).read_text(), "print": _print, "sleep": _sleep, "command": command}
 
 
 def main() -> int:

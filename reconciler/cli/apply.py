@@ -162,7 +162,7 @@ def _code(plan: Plan, report: Report, *, interrupted: bool, waited: bool) -> int
     if still and not plan.acting and not waiting and all(isinstance(outcome, Done | Waiting) for outcome in others.values()):
         return ending.REFUSED
     acting = [report.outcomes.get(str(change.id)) for change in plan.acting if change.owner == "engine"]
-    nothing_done = bool(acting) and not any(isinstance(outcome, Done) for outcome in acting)
+    nothing_done = bool(acting) and not any(isinstance(outcome, Done | Waiting) for outcome in acting)
     return ending.FAILED if nothing_done and not still else ending.PARTLY
 
 

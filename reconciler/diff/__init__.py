@@ -2,13 +2,13 @@
 
 `declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
 fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold, `lost` what becomes of dead
-volumes, `protect` what must not go.
+volumes, `protect` what must not go, `quorum` how many who vote may, `paused` whom nothing is done about.
 """
 
 from __future__ import annotations
 
-from reconciler.diff import behind, protect
-from reconciler.diff.context import Context, Known, Scene
+from reconciler.diff import behind, paused, protect
+from reconciler.diff.context import Conduct, Context, Known, Scene
 from reconciler.diff.declared import declared
 from reconciler.diff.undeclared import gone, left
 from reconciler.model.address import SHARED
@@ -22,7 +22,7 @@ def diff(desired: Desired, observed: Observed, context: Context) -> tuple[Change
     scene = Scene(desired, observed, context)
     selected = (one for one in desired.resources.values() if context.selects(one.stack) or one.stack == SHARED)  # which every service needs
     changes = (*(declared(resource, scene) for resource in selected), *gone(scene), *left(scene))
-    return protect.refuse(behind.wait(changes), protect.stacks(observed))
+    return paused.hold(protect.refuse(behind.wait(changes), protect.stacks(observed)), scene)
 
 
-__all__ = ["Context", "Known", "diff"]
+__all__ = ["Conduct", "Context", "Known", "diff"]

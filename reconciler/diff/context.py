@@ -27,6 +27,18 @@ def _last_first(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class Conduct:
+    """What a type says of its members: in which *order* they restart, whether those named are *drained* first, how many of so many vote."""
+
+    order: Order = _last_first
+    drained: Callable[[tuple[str, ...]], bool] = lambda _names: False
+    voters: Callable[[int], int] = lambda _members: 0
+
+
+_PLAIN = Conduct()
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The kinds, the engine's own record, and when things were last declared."""
 
@@ -35,13 +47,13 @@ class Context:
     gone_since: Mapping[ResourceId, str] = field(default_factory=dict)
     only: frozenset[str] = frozenset()  # services; empty means all
     stopped: frozenset[str] = frozenset()  # services whose members do not run
-    orders: Mapping[str, Order] = field(default_factory=dict)  # by service: how its members restart
+    conducts: Mapping[str, Conduct] = field(default_factory=dict)  # by service
     sources: Mapping[ResourceId, Source] = field(default_factory=dict)  # by volume that is to be made: where its data comes from
     refills: Mapping[str, Refills] = field(default_factory=dict)  # by service
     delete_data: bool = False  # whether a person lets data be deleted that its spec gave up
 
-    def order(self, stack: str) -> Order:
-        return self.orders.get(stack) or _last_first
+    def conduct(self, stack: str) -> Conduct:
+        return self.conducts.get(stack, _PLAIN)
 
     def selects(self, stack: str) -> bool:
         return not self.only or stack in self.only

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from reconciler.diff.context import Order
+from reconciler.diff.context import Conduct, Order
 from reconciler.fields import compare
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change, FieldChange
@@ -14,11 +14,11 @@ from reconciler.model.value import Fields, Path, Ref, Value
 _GIVEN_BACK = {"interface": "private address", "address": "elastic address"}
 
 
-def of_change(id: ResourceId, declared: Fields, live: Observation, fields: tuple[FieldChange, ...], order: Order) -> str:
+def of_change(id: ResourceId, declared: Fields, live: Observation, fields: tuple[FieldChange, ...], conduct: Conduct) -> str:
     """What it means that *fields* of a live thing become as *declared*."""
     paths = {compare.names(one.path) for one in fields}
     if id.kind == "kubernetes":
-        return _of_object(id, declared, live, paths, order)
+        return _of_object(id, declared, live, paths, conduct)
     told = [words for one in fields if (words := _of_field(id, one))]
     return "; ".join(told)
 
@@ -38,20 +38,21 @@ def of_replacement(change: Change, live: Observation) -> str:
     return _named("stops and starts", reversed(running))
 
 
-def _of_object(id: ResourceId, declared: Fields, live: Observation, paths: Iterable[Path], order: Order) -> str:
+def _of_object(id: ResourceId, declared: Fields, live: Observation, paths: Iterable[Path], conduct: Conduct) -> str:
     if id.name.startswith("StatefulSet/"):
-        return "; ".join(words for words in _of_set(id, declared, live, list(paths), order) if words)
+        return "; ".join(words for words in _of_set(id, declared, live, list(paths), conduct) if words)
     grows = id.name.startswith("PersistentVolumeClaim/") and any(path[:3] == ("spec", "resources", "requests") for path in paths)
     return "irreversible: a claim cannot shrink" if grows else ""
 
 
-def _of_set(id: ResourceId, declared: Fields, live: Observation, paths: list[Path], order: Order) -> Iterable[str]:
+def _of_set(id: ResourceId, declared: Fields, live: Observation, paths: list[Path], conduct: Conduct) -> Iterable[str]:
     """A set restarts those that run and go on running, and stops those beyond its new size. Who is yet to come is in neither."""
     running, wanted = _pods(id, live.fields), set(_pods(id, declared))
     staying = tuple(name for name in running if name in wanted)
     if any(path[:2] == ("spec", "template") for path in paths):
-        yield _restarts(staying, declared, order)
-    yield _named("stops", (name for name in reversed(running) if name not in wanted))
+        yield _restarts(staying, declared, conduct.order)
+    leaving = tuple(name for name in reversed(running) if name not in wanted)
+    yield _named("stops", leaving) + (", drained first" if leaving and conduct.drained(leaving) else "")
 
 
 def _restarts(staying: tuple[str, ...], declared: Fields, order: Order) -> str:

@@ -11,7 +11,7 @@ from reconciler.members.decide import Decision, Point, Renew, broken, decide, de
 from reconciler.members.live import Live, Node, Pod
 from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
-from reconciler.members.rollout import NOBODY, Rollout, following
+from reconciler.members.rollout import NOBODY, Leaders, Rollout, following
 from reconciler.model.condition import Condition
 from reconciler.model.environment import Environment
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting, spell
@@ -20,7 +20,7 @@ from reconciler.ports import Clock, Cloud, Cluster
 VERIFY_EVERY = 30.0  # seconds for which a place that was right is not looked up again while its Pod stays the same
 PAUSE = 3.0  # seconds after a refusal
 NODES_EVERY = 5.0  # seconds between two looks at the nodes while some Pod does not work
-_NONE: Mapping[str, str] = {}
+_NONE: Mapping[str, Leaders] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,10 @@ class Controller:
         self._actor = act.Actor(cluster, cloud, clock, environment)
         self._memory = _Memory()
 
-    def tick(self, members: Iterable[Member], departing: Iterable[str] = (), leaders: Mapping[str, str] = _NONE) -> Standing:
+    def tick(self, members: Iterable[Member], departing: Iterable[str] = (), leaders: Mapping[str, Leaders] = _NONE) -> Standing:
         """Bring every member one step nearer to its place. *departing* are those to clean up after, once their Pods have ended.
 
-        *leaders* say by service who leads, "" where that is being asked.
+        *leaders* say by service who leads, None where that is being asked.
         """
         wanted, leaving = tuple(members), set(departing)
         if not wanted and not leaving:
@@ -236,12 +236,12 @@ class Controller:
 
 
 def _rollouts(
-    members: Iterable[Member], lacking: Mapping[str, str], live: Live, refused: Mapping[str, Outcome], leaders: Mapping[str, str]
+    members: Iterable[Member], lacking: Mapping[str, str], live: Live, refused: Mapping[str, Outcome], leaders: Mapping[str, Leaders]
 ) -> dict[str, Rollout]:
     """What is next in each service of which a member runs an old revision."""
     found: dict[str, Rollout] = {}
     for name, mine in by_service(members).items():
-        if any(outdated(member, live) for member in mine):
+        if any(outdated(member, live) and not member.paused for member in mine):
             works = {one.name: refused.get(one.name) or readiness.of_work(one, live, lacking.get(one.name, "")) for one in mine}
             found[name] = following(mine, works, live, leaders.get(name, NOBODY))
     return found

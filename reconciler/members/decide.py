@@ -134,7 +134,7 @@ def depart(member: str, interface: Interface | None, live: Live) -> Decision:
 def broken(pod: Pod, member: Member, live: Live) -> bool:
     """Whether a Pod cannot start, and its StatefulSet has a newer revision that may."""
     owner = live.sets.get((member.namespace, member.set_name))
-    if owner is None or owner.observed < owner.generation or pod.revision == owner.revision or pod.ready:
+    if owner is None or owner.observed < owner.generation or pod.revision == owner.revision or pod.ready or member.paused:
         return False
     return any(one.reason in CANNOT_START for one in pod.containers)
 

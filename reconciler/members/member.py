@@ -18,7 +18,7 @@ class Member:
     """One member. *follows* says that its record follows its Pod; otherwise it has an interface that follows its Pod to its node.
 
     *disks* are its volumes: name → PersistentVolume. A *stopped* member has no Pod and needs none. *turn* is its place in the order in
-    which the members of its service restart.
+    which the members of its service restart; of a *paused* one's nobody does.
     """
 
     name: str
@@ -34,6 +34,7 @@ class Member:
     disks: Mapping[str, str]
     stopped: bool = False
     turn: int = 0
+    paused: bool = False
 
 
 def declared(services: Iterable[Service], environment: Environment, types: Mapping[str, ServiceType]) -> tuple[Member, ...]:
@@ -61,6 +62,7 @@ def _member(service: Service, environment: Environment, plan: MemberPlan, turn: 
         disks={name: storage.persistent_name(environment, plan.name, name) for name in storage.names(service)},
         stopped=service.stopped,
         turn=turn,
+        paused=service.paused,
     )
 
 

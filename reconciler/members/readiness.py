@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from reconciler.members.live import Container, Live, Node, Pod
 from reconciler.members.member import Member
-from reconciler.model.outcome import Done, Failed, Outcome, Waiting
+from reconciler.model.outcome import Done, Failed, Outcome, Waiting, paused
 
 _NO_IMAGE = frozenset({"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "RegistryUnavailable", "ImageInspectError"})
 _NOT_MADE = frozenset(
@@ -52,6 +52,11 @@ def of_work(member: Member, live: Live, placing: str) -> Outcome:
 def of_service(members: Iterable[Member], outcomes: Mapping[str, Outcome], live: Live) -> Outcome:
     """How a service stands: as its worst member does, and its StatefulSets have to count as many Pods as are declared."""
     mine = tuple(members)
+    found = _worst(mine, outcomes, live)
+    return paused(found) if any(member.paused for member in mine) else found
+
+
+def _worst(mine: tuple[Member, ...], outcomes: Mapping[str, Outcome], live: Live) -> Outcome:
     for failed in (outcomes[member.name] for member in mine):
         if isinstance(failed, Failed):
             return failed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 from reconciler.members.live import Live, Pod
 from reconciler.members.member import Member
@@ -23,20 +24,21 @@ class Rollout:
     until: str = ""
 
 
-NOBODY = "-"  # who leads, where nobody does or nobody can say
+Leaders: TypeAlias = frozenset[str] | None  # the members who lead; None: nobody has said yet who that is
+NOBODY: frozenset[str] = frozenset()  # nobody leads, or nobody can say
 
 
-def following(members: Sequence[Member], works: Mapping[str, Outcome], live: Live, leader: str = NOBODY) -> Rollout:
+def following(members: Sequence[Member], works: Mapping[str, Outcome], live: Live, leaders: Leaders = NOBODY) -> Rollout:
     """The next step of the rollout among *members* of one service, in the order of their turns. *works* says how each stands.
 
-    The *leader* comes last; while it is "", nobody has said yet who that is.
+    The *leaders* come last; while nobody has said who they are, nobody goes.
 
     One at a time: nobody goes before those who went work, so a bad revision costs one member and what runs keeps its quorum. Among
     those of the old revision, one that does not work comes first, since it loses nothing.
     """
-    old = {
-        member.name: pod for member in sorted(members, key=lambda one: (one.name == leader, one.turn)) if (pod := outdated(member, live))
-    }
+    last = leaders or NOBODY
+    ordered = sorted(members, key=lambda one: (one.name in last, one.turn))
+    old = {member.name: pod for member in ordered if (pod := outdated(member, live))}
     if not old:
         return Rollout()
     leaving = next((pod for member in members for pod in live.running(member.name) if pod.terminating), None)
@@ -48,6 +50,6 @@ def following(members: Sequence[Member], works: Mapping[str, Outcome], live: Liv
         down = next((name for name in old if not isinstance(works[name], Done)), "")
     if down:
         return Rollout(until=f"{down} works, before {first} is restarted: {spell(works[down])}")
-    if not leader:
+    if leaders is None:
         return Rollout(until="its application says who leads")
     return Rollout(old[first])

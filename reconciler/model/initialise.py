@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 Said: TypeAlias = Mapping[str, Any]  # what a look found out: the JSON object that its script gave to `say`
 LOOK = "look"
-LEADER = "leader"  # in the answer of a look that asks who leads: a member's name, "" for nobody
+LEADER = "leader"  # in the answer of a look that asks who leads: a member's name, a list of several, "" for nobody
 
 
 @dataclass(frozen=True, slots=True)

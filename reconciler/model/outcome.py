@@ -42,6 +42,11 @@ def first_lacking(*outcomes: Outcome | None) -> Outcome:
     return next((one for one in outcomes if one is not None and not isinstance(one, Done)), Done())
 
 
+def paused(outcome: Outcome) -> Outcome:
+    """*outcome* of what a person has paused: nobody waits for it."""
+    return Blocked(f"`paused: true` in its spec ({spell(outcome)})") if isinstance(outcome, Waiting) else outcome
+
+
 def goes_on(outcome: Outcome) -> bool:
     """Whether another look may find it done."""
     return isinstance(outcome, Waiting) or (isinstance(outcome, Failed) and outcome.retryable)

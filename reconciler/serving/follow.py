@@ -10,7 +10,7 @@ from reconciler import errors, loop, past
 from reconciler import plan as planning
 from reconciler.loop import Prepared
 from reconciler.model.desired import Desired
-from reconciler.model.outcome import Failed, Outcome
+from reconciler.model.outcome import Failed, Outcome, Waiting, spell
 from reconciler.ports import Clock
 from reconciler.serving import orders, policy, tend
 from reconciler.serving.ground import Ground, Source
@@ -22,6 +22,9 @@ from reconciler.serving.tend import Charge, Tender, Tenders
 from reconciler.world import World
 
 TICK = 0.5  # seconds between two looks at whether anything is due
+
+ORDERED = 900.0  # seconds for which an apply that was handed over waits until members are drained, before the engine begins
+UNASKED = 5.0  # and a pass of our own: the next one goes on, and branch and orders wait for neither
 
 _WORDS = {"start": "begins to ", "done": "", "failed": "failed to "}
 
@@ -177,14 +180,20 @@ class Follower:
             planning.guard(prepared.plan, environment.guard, order.wanted["allow_deletes"] if order else None)
             self._say(f"applies {prepared.plan.revision.short}: {len(prepared.plan.acting)} changes{_because(permit)}")
             self._tend(ground, prepared, permit, approved=order is not None)
-            how = loop.Options(wait=False, progress=lambda address, what, words: self._progress(order, address, what, words))
+            patience = ORDERED if order else UNASKED
+            how = loop.Options(patience, wait=False, progress=lambda address, what, words: self._progress(order, address, what, words))
             report = loop.converge(self._shared(world), prepared, how)
-            failed = [change for change in prepared.plan.acting if isinstance(report.outcomes.get(str(change.id)), Failed)]
-            result = "interrupted" if world.stopping() else "partly" if failed else "converged"
-            if prepared.plan:
+            acting = prepared.plan.acting
+            ended = [(change, outcome) for change in acting if (outcome := report.outcomes.get(str(change.id)))]
+            failed = [change for change, outcome in ended if isinstance(outcome, Failed)]
+            waiting = {change.stack: outcome for change, outcome in ended if isinstance(outcome, Waiting)}  # until members are drained
+            result = "interrupted" if world.stopping() else "partly" if failed or waiting else "converged"
+            if prepared.plan and not (waiting and waiting.keys() >= {change.stack for change, _ in ended}):
                 past.record(world, prepared, report, "apply", result)
             if order and not world.stopping():
                 orders.conclude(order, prepared, report, self.clock.monotonic())
+        for stack, outcome in waiting.items():
+            self._say(f"{stack}: {spell(outcome)}")
         for change in failed:
             self._say(f"{change.id} failed: {report.failed[str(change.id)].message}")
         return bool(failed)

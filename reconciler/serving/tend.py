@@ -10,6 +10,7 @@ from reconciler.members.member import departing
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Done, Outcome
+from reconciler.model.service import Service
 from reconciler.ports import Clock, Progress
 from reconciler.serving.ground import Ground
 from reconciler.serving.post import Step
@@ -99,9 +100,17 @@ def components(charge: Charge) -> Mapping[str, Outcome]:
 def looked_after(before: Desired | None, now: Desired, left: Callable[[str], bool]) -> Desired:
     """*now*, but as *before* for the services that are *left* as they are: not yet approved, or on hold for a fault.
 
-    Their members live on as they were declared, and have to be placed like all others.
+    Their members live on as they were declared, and have to be placed like all others. But what is paused now is so at once.
     """
     former = {one.name: one for one in before.services} if before else {}
     current = {one.name: one for one in now.services}
     names = sorted({*current, *(name for name in former if left(name))})
-    return replace(now, services=tuple(former.get(name, current.get(name)) if left(name) else current[name] for name in names))  # type: ignore[misc]
+    return replace(now, services=tuple(_left(former.get(name), current.get(name)) if left(name) else current[name] for name in names))
+
+
+def _left(former: Service | None, now: Service | None) -> Service:
+    kept = former or now
+    assert kept is not None  # noqa: S101 - names are of either
+    if now is None or now.paused == kept.paused:
+        return kept
+    return kept.model_copy(update={"paused": now.paused}).placed(now.locate)

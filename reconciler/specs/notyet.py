@@ -38,7 +38,6 @@ TABLE: dict[str, dict[str, tuple[Fine, str]]] = {
         "engine.secretsProvider": (_only("passphrase"), "use passphrase"),
     },
     "Service": {
-        "paused": (_only(False), _LATER),  # noqa: FBT003
         "policy": (_unset, _LATER),
         "windows": (_only([]), _LATER),
     },

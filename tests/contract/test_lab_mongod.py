@@ -256,3 +256,34 @@ def test_what_the_stand_in_does_not_know_is_refused_never_ignored() -> None:
             ask()
     assert matching.updated({"_id": 1, "a": 1}, {"$inc": {"a": 2}, "$set": {"b": 0}, "$unset": {"c": ""}}) == {"_id": 1, "a": 3, "b": 0}
     assert matching.matches({"a": {"b": 2}}, {"a.b": {"$gt": 1, "$lt": 3}, "c": None})
+
+
+def test_a_primary_that_steps_down_has_an_heir_and_who_leaves_is_out_before_it_goes(party: Party) -> None:
+    """The scripts of a rollout and of a drain, each taken twice: F13, and what a smaller set needs before its Pods go."""
+    for port in party.ports:
+        party.start(port)
+    secrets, hosts, names = str(party.folder), party.hosts, ["docs-0", "docs-1", "docs-2"]
+    config = {"_id": "docs", "settings": HASTY, "members": [{"_id": n, "host": host} for n, host in enumerate(hosts)]}
+
+    def asked(script: str) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(party.run(script))
+        return found
+
+    def leading() -> str:
+        return str(asked(mongosh.leader(hosts, secrets, names))["leader"])
+
+    assert leading() == ""
+    assert asked(mongosh.drained(hosts, secrets, hosts[1:])) == {"primary": "", "members": [], "founded": False}
+    party.run(mongosh.initiate(hosts, secrets, config))
+    until(lambda: leading() != "")
+    first = leading()
+    going = hosts[names.index(first)]
+    until(lambda: sorted(party.states(int(going.partition(":")[2])).values()) == ["PRIMARY", "SECONDARY", "SECONDARY"])
+    for _ in range(2):
+        party.run(mongosh.step_down(hosts, secrets, [going]))
+        assert leading() not in {"", first}
+    said = asked(mongosh.drained(hosts, secrets, [going]))
+    assert (said["members"], said["founded"]) == ([going], True)
+    for _ in range(2):
+        party.run(mongosh.configure(hosts, secrets, going, 0, None))
+    assert asked(mongosh.drained(hosts, secrets, [going])) == {**said, "members": []}

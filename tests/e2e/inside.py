@@ -56,7 +56,7 @@ def kafka(question: dict[str, Any]) -> dict[str, Any]:
     at = {"bootstrap.servers": f"{question['members'][0]}:9092", "socket.timeout.ms": 5000, "log_level": 0}
     admin, topic = AdminClient(at), question["topic"]
     if topic not in admin.list_topics(timeout=10).topics:
-        admin.create_topics([NewTopic(topic, num_partitions=3)])[topic].result(20)
+        admin.create_topics([NewTopic(topic, num_partitions=question.get("partitions", 3))])[topic].result(20)
     acknowledged: list[str] = []
     producer = confluent_kafka.Producer({**at, "acks": "all", "enable.idempotence": True, "delivery.timeout.ms": 60_000, "linger.ms": 0})
 

@@ -46,14 +46,19 @@ def names(*ordinals: int) -> list[str]:
     return [f"events-{n}.db.internal" for n in ordinals]
 
 
-def question(*members: str, value: str, count: int, pause: float = 0) -> dict[str, Any]:
-    return {"events": {"type": "kafka", "members": members, "topic": "judged", "value": value, "count": count, "pause": pause}}
+def question(*members: str, **asked: Any) -> dict[str, Any]:
+    return {"events": {"type": "kafka", "members": members, "topic": "judged", **asked}}
+
+
+def found(workshop: Counted) -> list[dict[str, Any]]:
+    """The members' Pods."""
+    told = workshop.kubectl("get", "pods", "-l", "reconciler/service=events,reconciler/set", "-o", "json")
+    return list(json.loads(told)["items"])
 
 
 def pods(workshop: Counted) -> dict[str, str]:
     """Who runs: name → uid."""
-    found = json.loads(workshop.kubectl("get", "pods", "-l", "reconciler/service=events", "-o", "json"))["items"]
-    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found}
+    return {one["metadata"]["name"]: one["metadata"]["uid"] for one in found(workshop)}
 
 
 def test_no_acknowledged_record_is_lost_when_a_member_goes(kafka: tuple[Counted, Repository]) -> None:
@@ -93,9 +98,38 @@ def test_a_fourth_member_is_a_broker_that_touches_no_other(kafka: tuple[Counted,
     assert found["brokers"] == [f"{name}:9092" for name in names(0, 1, 2, 3)]
 
 
+def test_a_broker_that_leaves_has_no_partition_any_more_and_who_leads_the_quorum_restarts_last(kafka: tuple[Counted, Repository]) -> None:
+    """F13, and F14 the way down: moved off by Kafka's own tools before it goes, then the others restart; a client writes all the time."""
+    workshop, config = kafka
+    first = workshop.ask(question(*names(0), topic="wide", partitions=6, value="before", count=200))["events"]
+    assert any(3 in one for one in first["replicas"])
+    config.commit("One less, and it keeps less", {PATH: SERVICE.format(replicas=3, controllers=3).replace("heap:", "retention: 6d, heap:")})
+    assert "stops events-3, drained first" in workshop.reconcile("plan", "--repo", config.clone).stdout
+    asked = question(*names(1), topic="wide", value="meanwhile", count=400, pause=0.05)
+    client = workshop.start("lab", "exec", "--", sys.executable, "-m", "tests.e2e.inside", json.dumps(asked))
+    told = workshop.reconcile(*APPLY, "--repo", config.clone).stderr
+    assert "events: waiting until events-3 may go" in told
+    during = json.loads(client.communicate(timeout=120)[0])["events"]
+    assert (len(during["acknowledged"]), during["unsent"]) == (400, 0)
+    last = workshop.ask(question(*names(2), topic="wide", value="after", count=1))["events"]
+    assert last["replicas"] == [[0, 1, 2]] * 6
+    assert sorted(last["read"]) == sorted([*first["acknowledged"], *during["acknowledged"], *last["acknowledged"]])
+    made = {one["metadata"]["creationTimestamp"]: one["metadata"]["name"] for one in found(workshop)}
+    assert len(made) == 3
+    assert made[max(made)] == asked_leader(workshop)
+
+
+def asked_leader(workshop: Counted) -> str:
+    """Who led before the last restart, as the Job was told that asked."""
+    pods = workshop.kubectl("get", "pods", "-l", "reconciler/service=events,reconciler/leader", "-o", "json")
+    ends = [one["status"]["containerStatuses"][0]["state"]["terminated"]["message"] for one in json.loads(pods)["items"]]
+    (leader,) = {json.loads(one)["leader"] for one in ends}
+    return str(leader)
+
+
 def test_another_number_of_controllers_is_refused_in_the_plan(kafka: tuple[Counted, Repository]) -> None:
     workshop, config = kafka
-    config.commit("Fewer controllers", {PATH: SERVICE.format(replicas=4, controllers=1)})
+    config.commit("Fewer controllers", {PATH: SERVICE.format(replicas=3, controllers=1)})
     plan = workshop.reconcile("plan", "--repo", config.clone).stdout
     assert "fixed.reconciler/controllers 3 -> 1: a service keeps the controllers that it was begun with" in plan
     assert "1 refused" in plan

@@ -127,9 +127,19 @@ def turns(workshop: Workshop) -> list[str]:
 
 def client(workshop: Workshop, verb: str) -> str:
     """How many keys of a hundred the cluster has, and how it finds itself."""
-    secret = workshop.kubectl("get", "secret", "ring-auth", "-o", "jsonpath={.data.password}")
-    password = base64.b64decode(secret).decode()
-    return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", CLIENT, password, verb).stdout.strip()
+    return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", CLIENT, password(workshop), verb).stdout.strip()
+
+
+def password(workshop: Workshop) -> str:
+    return base64.b64decode(workshop.kubectl("get", "secret", "ring-auth", "-o", "jsonpath={.data.password}")).decode()
+
+
+def primaries(workshop: Workshop) -> set[str]:
+    """Who holds slots, as the cluster's table of nodes has it."""
+    script = "REDISCLI_AUTH=$0 redis-cli --no-auth-warning -h ring-0.roll.internal cluster nodes"
+    told = workshop.reconcile("lab", "exec", "--", "bash", "-c", script, password(workshop)).stdout
+    lines = [line.split() for line in told.splitlines()]
+    return {line[1].split(",")[1].partition(".")[0] for line in lines if "master" in line[2] and len(line) > 8}
 
 
 def pods(workshop: Workshop, service: str) -> dict[str, dict[str, Any]]:
@@ -176,12 +186,31 @@ def test_a_primary_that_goes_loses_no_acknowledged_write(workshop: Workshop, app
 
 
 def test_a_cluster_keeps_its_data_while_all_its_members_restart(workshop: Workshop, applied: Repository) -> None:
+    """Primaries restart last, each once a replica of its shard, restarted before, has taken over from it."""
     before = {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "ring").items()}
+    leading = primaries(workshop)
     applied.commit("More memory", {f"{FOLDER}/ring.yaml": RING.format(memory="48Mi")})
     workshop.reconcile(*APPLY, "--repo", applied.clone)
     after = current(workshop, "ring")
     assert len(after) == 6
     assert not set(after.values()) & set(before.values())
+    assert client(workshop, "get") == "100 ok"
+    made = {name: pod["metadata"]["creationTimestamp"] for name, pod in pods(workshop, "ring").items()}
+    assert set(sorted(made, key=lambda name: made[name])[3:]) == leading
+    assert primaries(workshop) == made.keys() - leading
+
+
+def test_a_cluster_that_shrinks_loses_no_key_whoever_leads(workshop: Workshop, applied: Repository) -> None:
+    """F14, the way down: those who leave hand over what they lead and are forgotten, and only then do their Pods go."""
+    leaving = {"ring-3", "ring-4", "ring-5"}
+    assert primaries(workshop) & leaving
+    before = {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "ring").items() if name not in leaving}
+    applied.commit("Fewer", {f"{FOLDER}/ring.yaml": RING.format(memory="48Mi").replace("replicas: 6", "replicas: 3")})
+    assert "# stops ring-5, ring-4, ring-3, drained first" in workshop.reconcile("plan", "--repo", applied.clone).stdout
+    told = workshop.reconcile(*APPLY, "--repo", applied.clone).stderr
+    assert "ring: waiting until ring-5, ring-4, ring-3 may go" in told
+    assert {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "ring").items()} == before
+    assert primaries(workshop) == set(before)
     assert client(workshop, "get") == "100 ok"
 
 

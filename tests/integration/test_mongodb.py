@@ -24,6 +24,7 @@ from providers.bindings import Bindings
 from providers.kubernetes import Kubernetes
 from reconciler.members.controller import Standing
 from reconciler.members.initial.controller import Initialiser
+from reconciler.members.initial.drain import Drainer
 from reconciler.members.member import declared
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
@@ -84,6 +85,14 @@ class Papers:
             if (standing.services["docs"], told) == (Done(), Done()) and also(standing):
                 return
             assert time.monotonic() < end, (standing.members, told)
+            time.sleep(0.3)
+
+    def drain(self, service: Service, leaving: tuple[str, ...]) -> None:
+        """Have the set let go of *leaving*, before anybody takes their Pods away."""
+        desired, end = self.desired(service), time.monotonic() + WITHIN
+        drainer = Drainer(self.party.cluster, Wall(), TYPES)
+        while (told := drainer.ask(desired, service, leaving)) != Done():
+            assert time.monotonic() < end, told
             time.sleep(0.3)
 
     def desired(self, service: Service) -> Desired:
@@ -172,6 +181,11 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
     assert papers.jobs() == done
     assert done[-1] == "look"
 
+    leaving = [papers.uid(name) for name in ("docs-4", "docs-3")]
+    papers.drain(THREE, ("docs-4", "docs-3"))
+    said = papers.ask(3, do="read")
+    assert set(said["votes"]) == {f"docs-{n}.{ZONE}:27017" for n in range(3)}
+    assert [papers.uid(name) for name in ("docs-4", "docs-3")] == leaving
     papers.apply(THREE)
     papers.settle(THREE)
     said = papers.ask(3, do="read")

@@ -39,6 +39,12 @@ def leader(ledger: Ledger) -> str:
     return str(told["metadata"]["annotations"].get("leader", ""))
 
 
+def asked(ledger: Ledger) -> list[str]:
+    """What was asked of the leader, and done, before its restart."""
+    told = json.loads(ledger.work.kubectl("get", "jobs", "-l", "reconciler/service=ledger,reconciler/leader", "-o", "json"))
+    return [one["metadata"]["annotations"]["reconciler/does"] for one in told["items"]]
+
+
 def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledged(ledger: Ledger) -> None:
     """A client writes through the members' names from the first apply to the last; `apply` itself waits until all is well again."""
     ledger.reconcile(*APPLY)
@@ -52,9 +58,12 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
             assert eventually(lambda: leader(ledger) not in {"", killed})
         ledger.delete(killed)  # in the lab a Pod on a node that comes back lacks what its init containers wrote
         ledger.reconcile(*APPLY)
-        ledger.declare(SERVICE.replace("replicas: 3", "replicas: 2"))
-        assert "# stops ledger-2" in ledger.reconcile(*APPLY)
-        ledger.declare(f"{SERVICE}  restoreFrom: {{retained: true}}\n")  # what member 2 left behind, older than the others by now
+        ledger.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 2')}  restartedAt: again\n")
+        assert "stops ledger-2, drained first" in ledger.reconcile(*APPLY)
+        assert "have another member lead" in asked(ledger)  # who led handed over before it was restarted
+        ledger.declare(
+            f"{SERVICE}  restartedAt: again\n  restoreFrom: {{retained: true}}\n"
+        )  # what member 2 left behind, older than the others by now
         ledger.reconcile(*APPLY)
     finally:
         acknowledged = writing.stop()

@@ -120,14 +120,25 @@ class Place:
         self.town = replace(wanted, services={**wanted.services, **kept})
 
     def _mend(self) -> None:
-        """A person takes back what cannot be: bad documents, copies of marks, shrinking, and volumes that are to be used again."""
+        """A person takes back what cannot be: bad documents, copies of marks, shrinking, and volumes that are to be used again.
+
+        And of those who vote a majority stays.
+        """
         self.outsider.give_up_copies()
         things = look.things(self.world)
         for name, service in self.town.services.items():
             mended = replace(service, broken=False, protect=False)
+            if mended.type == "zookeeper":
+                voting = [one for one in replace(mended, replicas=9).members if _holds(things.get(mended.volume(one), ()))]
+                mended = replace(mended, replicas=max(mended.replicas, (len(voting) // 2 + 1) | 1 if voting else 1))
             for member in mended.members:
                 for volume in things.get(mended.volume(member), ()):
                     volume["Tags"] = [tag for tag in volume["Tags"] if tag["Key"] != look.RETAINED]
                     mended = replace(mended, size=max(mended.size, volume["Size"]))
             self.town = self.town.put(mended)
             assert name in self.town.services
+
+
+def _holds(volumes: Any) -> bool:
+    """Whether any of a member's *volumes* is in use."""
+    return bool(volumes) and not any(tag["Key"] == look.RETAINED for one in volumes for tag in one["Tags"])

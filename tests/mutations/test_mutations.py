@@ -113,8 +113,8 @@ MUTATIONS = (
     Mutation(
         "3.7.2",
         "reconciler/diff/removal.py",
-        'kept = id.kind in {"volume", "zone"}',
-        'kept = id.kind in {"zone"}',
+        'return "retain" if id.kind in {"volume", "zone"}',
+        'return "retain" if id.kind in {"zone"}',
         "tests/unit/test_cases.py::test_a_case_has_the_plan_that_it_says[volume/removed-service-keeps-volumes]",
     ),
 )

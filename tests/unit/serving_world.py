@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from providers.memory import MemoryLeases, Table
 from reconciler import errors
+from reconciler.model.desired import Desired
 from reconciler.model.observation import Observed
 from reconciler.model.origin import Revision
+from reconciler.model.outcome import Done, Outcome
+from reconciler.model.service import Service
 from reconciler.serving import tend
 from reconciler.serving.follow import Follower
 from reconciler.serving.ground import Ground
@@ -47,6 +50,7 @@ class Branch:
     opened: list[Ground] = field(default_factory=list)
     closed: list[Ground] = field(default_factory=list)
     looks: int = 0  # how often all that is live was read
+    drain: Callable[[Desired, Service, tuple[str, ...]], Outcome] = lambda _wanted, _of, _names: Done()
 
     def push(self, text: str) -> Revision:
         self.texts.append(text)
@@ -67,7 +71,10 @@ class Branch:
             self.looks += 1
             return bare.observe()
 
-        world = replace(bare, observe=observe, leases=lambda: MemoryLeases(self.table))
+        def drain(wanted: Desired, of: Service, names: tuple[str, ...]) -> Outcome:
+            return self.drain(wanted, of, names)
+
+        world = replace(bare, observe=observe, leases=lambda: MemoryLeases(self.table), drain=drain)
 
         @contextmanager
         def locked() -> Iterator[None]:

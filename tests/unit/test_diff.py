@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from reconciler import kinds
-from reconciler.diff import Context, diff
+from reconciler.diff import Conduct, Context, diff
 from reconciler.fields import compare
 from reconciler.model.address import ResourceId
 from reconciler.model.change import FOREIGN
@@ -315,5 +315,5 @@ def stateful(image, replicas, **spec):
 )
 def test_who_restarts_and_who_stops_in_which_order(before, after, told):
     seen = Observation(SET, "default/kv", before.fields, stack="kv")
-    change = changes([after], [seen], orders={"kv": lambda names: names})[SET]
+    change = changes([after], [seen], conducts={"kv": Conduct(lambda names: names)})[SET]
     assert change.impact == told

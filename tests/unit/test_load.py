@@ -124,9 +124,9 @@ BAD = {
         ["a.yaml:6:23: the environment has no zone us-east-1c. did you mean us-east-1b?"],
     ),
     "what is not there yet, and its default": (
-        service("kv", "snapshots: {every: 1d, keep: 3}\ndeletionPolicy: Retain\npaused: true\nwindows: []"),
+        service("kv", "snapshots: {every: 1d, keep: 3}\ndeletionPolicy: Retain\npolicy: approval\nwindows: []"),
         [
-            "a.yaml:8:3: paused true is not supported yet. leave it out until a release brings it",
+            "a.yaml:8:3: policy approval is not supported yet. leave it out until a release brings it",
         ],
     ),
     "dangling references": (

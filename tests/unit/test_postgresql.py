@@ -232,14 +232,14 @@ def serve() -> Iterator[Callable[[Answer], int]]:
         patroni.close()
 
 
-def ask(folder: Path, does: str, port: int, psql: str, configuration: Any = None) -> dict[str, Any]:
+def ask(folder: Path, does: str, port: int, psql: str, configuration: Any = None, **more: Any) -> dict[str, Any]:
     """What runner/patroni.py answers of one member, where psql is the shell script *psql*."""
     (folder / "psql").write_text(f"#!/bin/sh\n{psql}\n")
     (folder / "psql").chmod(0o755)
     for name in ("superuser", "rest"):
         (folder / name).write_text("sesame\n")
-    text = (ROOT / "runner" / "patroni.py").read_text().replace(workload.SECRETS_PATH, str(folder))
-    facts = {"hosts": {"orders-0": "127.0.0.1"}, "rest": port, "configuration": configuration}
+    text = (ROOT / "runner" / "patroni.py").read_text().replace(workload.SECRETS_PATH, str(folder)).replace("8, 4.0", "8, 0.0")
+    facts = {"hosts": {"orders-0": "127.0.0.1"}, "rest": port, "configuration": configuration, **more}
     command = [sys.executable, "-I", "-c", text, does, json.dumps(facts)]
     ended = subprocess.run(command, env={"PATH": f"{folder}:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stderr
@@ -304,6 +304,25 @@ def test_who_waits_for_a_restart_is_restarted(tmp_path: Path, serve: Callable[[A
 
     ask(tmp_path, "restart", serve(answer), CLOSED)
     assert asked == [("/restart", {"restart_pending": True})] * waits
+
+
+@pytest.mark.parametrize(("role", "leaving", "leads"), [("primary", True, True), ("replica", True, False), ("primary", False, True)])
+def test_who_leads_and_is_to_go_has_patroni_switch_over_as_soon_as_it_can(
+    tmp_path: Path, serve: Callable[[Answer], int], role: str, leaving: bool, leads: bool
+) -> None:
+    asked: list[Any] = []
+
+    def answer(method: str, path: str, who: str | None, body: bytes) -> tuple[int, Any]:
+        if method == "POST":
+            asked.append((path, who, json.loads(body)))
+            return (412, "no good candidates have been found") if len(asked) < 3 else (200, "Successfully switched over")
+        return 200, {**WELL, "role": role}
+
+    port = serve(answer)
+    assert ask(tmp_path, "leader", port, CLOSED) == {"leader": "orders-0" if leads else ""}
+    told = ask(tmp_path, "switch", port, CLOSED, leaving=["orders-0"] * leaving)
+    assert told == {"left": ["orders-0"] if leads and leaving else []}
+    assert asked == [("/switchover", "Basic cGF0cm9uaTpzZXNhbWU=", {"leader": "orders-0"})] * (3 * (leads and leaving))
 
 
 @pytest.mark.parametrize("code", [200, 503])

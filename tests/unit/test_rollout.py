@@ -7,7 +7,7 @@ import pytest
 from reconciler.members.controller import Controller
 from reconciler.members.live import Live, Pod, Set
 from reconciler.members.member import Member
-from reconciler.members.rollout import NOBODY, Rollout, following
+from reconciler.members.rollout import NOBODY, Leaders, Rollout, following
 from reconciler.model.address import parse
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.resources import kubernetes
@@ -35,9 +35,9 @@ def live(*pods: Pod, observed: int = 2) -> Live:
     return Live(pods={one.name: (one,) for one in pods}, sets={("default", "kv"): Set("kv", "default", 2, observed, 3, "r2")})
 
 
-def step(found: Live, leader: str = NOBODY, **lacking: str) -> Rollout:
+def step(found: Live, leaders: Leaders = NOBODY, **lacking: str) -> Rollout:
     works: dict[str, Outcome] = {name: Done() for name in NAMES}
-    return following(MEMBERS, works | {name.replace("_", "-"): Waiting(until) for name, until in lacking.items()}, found, leader)
+    return following(MEMBERS, works | {name.replace("_", "-"): Waiting(until) for name, until in lacking.items()}, found, leaders)
 
 
 def test_they_go_in_their_order_one_at_a_time() -> None:
@@ -65,10 +65,27 @@ def test_one_that_does_not_work_comes_first_since_it_loses_nothing() -> None:
 
 def test_the_leader_comes_last() -> None:
     old = [pod(name) for name in NAMES]
-    assert step(live(*old), "kv-2") == Rollout(old[1])
-    assert step(live(old[0], pod("kv-1", "r2"), old[2]), "kv-2") == Rollout(old[0])
-    assert step(live(pod("kv-0", "r2"), pod("kv-1", "r2"), old[2]), "kv-2") == Rollout(old[2])
-    assert step(live(*old), "") == Rollout(until="its application says who leads")
+    leader = frozenset({"kv-2"})
+    assert step(live(*old), leader) == Rollout(old[1])
+    assert step(live(old[0], pod("kv-1", "r2"), old[2]), leader) == Rollout(old[0])
+    assert step(live(pod("kv-0", "r2"), pod("kv-1", "r2"), old[2]), leader) == Rollout(old[2])
+    assert step(live(*old), None) == Rollout(until="its application says who leads")
+
+
+def test_several_who_lead_come_last_in_their_own_order() -> None:
+    old, leaders = [pod(name) for name in NAMES], frozenset({"kv-1", "kv-2"})
+    assert step(live(*old), leaders) == Rollout(old[0])
+    assert step(live(pod("kv-0", "r2"), old[1], old[2]), leaders) == Rollout(old[2])
+
+
+def test_a_rollout_that_is_reverted_half_way_restarts_those_only_who_went() -> None:
+    """To cancel is to revert: the StatefulSet knows its old revision again, r1, and kv-2 alone has another."""
+    back = Set("kv", "default", 3, 3, 3, "r1")
+    went = [pod("kv-0"), pod("kv-1"), pod("kv-2", "r2", ready=False)]
+    found = Live(pods={one.name: (one,) for one in went}, sets={("default", "kv"): back})
+    assert step(found, kv_2="its probe passes") == Rollout(went[2])
+    whole = {**found.pods, "kv-2": (pod("kv-2"),)}
+    assert step(Live(pods=whole, sets=found.sets)) == Rollout()
 
 
 def test_a_set_that_its_controller_has_not_seen_yet_rolls_nobody() -> None:
@@ -96,6 +113,30 @@ def test_a_rollout_ends_or_stops_at_the_first_who_does_not_come_back(bad: bool) 
         clock.sleep(1)
     assert order == (["kv-2"] if bad else ["kv-2", "kv-1", "kv-0"])
     assert isinstance(standing.services["kv"], Waiting) is bad
+
+
+def test_a_revert_in_the_middle_brings_back_who_went_and_touches_nobody_else() -> None:
+    """Cancelling a rollout; the StatefulSet's part is played, and what went comes up no more at the new revision."""
+    made, clock = World(), Time()
+    made.node("a1")
+    made.stateful_set("kv", 3)
+    stay = {name: made.pod(name, "a1") for name in NAMES}
+    controller = Controller(made, made, clock, ENVIRONMENT)
+    controller.tick(MEMBERS)
+    made.stateful_set("kv", 3, "r2")
+    controller.tick(MEMBERS)
+    assert "kv-2" not in made.pods
+    made.pod("kv-2", "a1", ready=False, revision="r2")
+    made.stateful_set("kv", 3, "r1")
+    for _ in range(10):
+        standing = controller.tick(MEMBERS)
+        if "kv-2" not in made.pods:
+            made.pod("kv-2", "a1")
+        clock.sleep(1)
+    uids = {name: made.pods[name]["metadata"]["uid"] for name in NAMES}
+    assert {name for name in NAMES if uids[name] != stay[name]} == {"kv-2"}
+    assert made.pods["kv-2"]["metadata"]["labels"]["controller-revision-hash"] == "r1"
+    assert standing.services["kv"] == Done()
 
 
 def test_another_controller_that_read_late_takes_nobody_else_down() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from reconciler import loop
-from reconciler.apply import Unit
+from reconciler.apply import Gate, Unit
 from reconciler.components.summary import Standing
 from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
@@ -75,8 +75,8 @@ def test_members_that_leave_are_not_waited_for_once_their_stack_has_failed() -> 
     world = memory.world(wanted.environment)
     waiting: dict[str, Outcome] = {"kv": Done(), "old-0": Waiting("the Pod of old-0 has ended")}
 
-    def fails(units: Iterable[Unit], progress: Progress) -> dict[ResourceId, Outcome]:
-        del progress
+    def fails(units: Iterable[Unit], progress: Progress, gate: Gate) -> dict[ResourceId, Outcome]:
+        del progress, gate
         return {change.id: Failed("no") for unit in units for change in unit.run.changes if change.acts}
 
     stuck = replace(world, run=fails, members=lambda *_: waiting)

@@ -6,7 +6,8 @@ import pytest
 
 from providers.memory import MemoryLeases
 from reconciler import errors
-from reconciler.model.outcome import Done
+from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.service import Service
 from reconciler.resources import kubernetes
 from reconciler.serving import handover
 from reconciler.serving.handover import Desk, Wanted
@@ -52,6 +53,28 @@ def test_a_turn_with_nothing_due_reads_nothing() -> None:
         one.turn(4)
     assert one.branch.looks == looks
     assert results(one) == ["converged"]
+
+
+def test_members_that_leave_are_drained_pass_after_pass_and_the_branch_is_read_meanwhile() -> None:
+    one, asked = serving(service(replicas=3)), list[str]()
+    one.turn()
+
+    def drain(desired: object, of: Service, names: tuple[str, ...]) -> Outcome:
+        del desired
+        asked.append(of.name)
+        return Done() if len(asked) > 40 else Waiting(f"{names[0]} may go")
+
+    one.branch.drain = drain
+    one.branch.push(town(service(replicas=2), service("other")))
+    one.turn(11)
+    assert sets(one) == {"kv": 3, "other": 2}
+    assert asked
+    assert "kv: waiting until kv-2 may go" in one.said
+    one.branch.push(town(service(replicas=2), service("other"), service("third")))
+    for _ in range(12):
+        one.turn(11)
+    assert sets(one) == {"kv": 2, "other": 2, "third": 2}
+    assert results(one)[::-1] == ["converged", "partly", "partly", "converged"]
 
 
 def test_what_others_change_is_put_right_within_a_minute_or_so() -> None:

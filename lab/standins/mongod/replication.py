@@ -74,6 +74,11 @@ async def step_up(connection: Connection, _body: Document) -> Document:
     return {}
 
 
+async def step_down(connection: Connection, _body: Document) -> Document:
+    await connection.server.rounds.step_down()
+    return {}
+
+
 async def pull(connection: Connection, body: Document) -> Document:
     """What follows a follower's last entry. The real server's members read each other's `local.oplog.rs` by find and getMore."""
     _only_members(connection)
@@ -100,6 +105,7 @@ HANDLERS: dict[str, Handler] = {
     "replSetGetStatus": get_status,
     "replSetHeartbeat": heartbeat,
     "replSetRequestVotes": request_votes,
+    "replSetStepDown": step_down,
     "replSetStepUp": step_up,
     "standinPull": pull,
     "_isSelf": is_self,

@@ -163,12 +163,26 @@ class Rounds:
 
     async def hand_over(self) -> None:
         """Before it ends, a primary lets one that has everything take its place."""
+        if self.member.state is State.PRIMARY:
+            await self._yield_to(await self._first(self._whole))
+
+    async def step_down(self) -> None:
+        """As people ask for it: it stays where nobody has everything."""
+        if self.member.state is not State.PRIMARY:
+            raise Refusal(10107, "not primary so can't step down")
+        whole = await self._first(self._whole)
+        if not whole:
+            raise Refusal(262, "No electable secondaries caught up; still primary")
+        await self._yield_to(whole)
+
+    def _whole(self) -> list[str]:
+        """Those who may be primary and have everything."""
         member = self.member
-        if member.state is not State.PRIMARY or not member.config:
-            return
-        able = {one["host"] for one in member.config["members"] if one["priority"]}
-        whole = await self._first(lambda: [host for host in able if member.copied.get(host, 0) == len(member.log.entries)])
-        member.become(State.SECONDARY)
+        able = {one["host"] for one in member.config["members"] if one["priority"]} if member.config else set()
+        return [host for host in able if member.copied.get(host, 0) == len(member.log.entries)]
+
+    async def _yield_to(self, whole: list[str]) -> None:
+        self.member.become(State.SECONDARY)
         for host in whole:
             with suppress(*AWAY):
                 await self.ask(host, {"replSetStepUp": 1}, PATIENCE)

@@ -8,21 +8,19 @@ from dataclasses import dataclass, field
 from reconciler import errors
 from reconciler.kinds import ServiceType
 from reconciler.members.act import refusal
-from reconciler.members.initial import job
+from reconciler.members.initial import job, jobs, lead
 from reconciler.members.initial.decide import Verdict, decide
-from reconciler.members.initial.job import Turn
+from reconciler.members.initial.job import Place, Turn
 from reconciler.members.live import Live, Set
 from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
-from reconciler.members.rollout import NOBODY
+from reconciler.members.rollout import NOBODY, Leaders
 from reconciler.model.desired import Desired
-from reconciler.model.initialise import LEADER, Initialisation, Rotation, Script
-from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.initialise import Initialisation, Rotation, Script
+from reconciler.model.outcome import Done, Outcome, Waiting, paused
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
-from reconciler.resources import kubernetes, marks, moved
-
-_JOB_NAME = "batch.kubernetes.io/job-name"
+from reconciler.resources import marks, moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,12 +35,14 @@ class _Case:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A service that is asked who leads it."""
+    """A service that is asked who leads it; *due* are its members to be restarted, *well* says that all of its Pods are ready."""
 
     service: Service
     look: Script
     situation: str
     owner: Set
+    due: frozenset[str]
+    well: bool
 
 
 @dataclass(slots=True)
@@ -62,6 +62,7 @@ class Initialiser:
         wanted = [
             (service, one)
             for service in desired.services
+            if not service.paused
             for one in self.types[service.type].secrets(moved.base(service), desired.environment)
         ]
         lacking = [(service, one) for service, one in wanted if (service.namespace, one.name) not in self.made]
@@ -93,12 +94,13 @@ class Initialiser:
     ) -> dict[str, Outcome]:
         cases, outcomes = self._cases(desired, members, live)
         try:
-            turns = self._turns(desired) if cases else {}
+            turns = jobs.turns(self.cluster, desired.environment.name, job.INIT) if cases else {}
         except errors.ProviderError as error:
             return {**outcomes, **dict.fromkeys((case.service.name for case in cases), refusal(error))}
         now = self.clock.now()
         verdicts = [(case, decide(case.wanted, case.situation, turns.get(case.service.name, ()), now)) for case in cases]
-        return outcomes | {case.service.name: stands(case, verdict) for case, verdict in verdicts}
+        outcomes |= {case.service.name: verdict.outcome if case.service.paused else stands(case, verdict) for case, verdict in verdicts}
+        return outcomes | {one.name: paused(outcomes[one.name]) for one in desired.services if one.paused and one.name in outcomes}
 
     def rotations(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome | None]:
         """Whether all members of each service of a later generation of secrets take these beside those that they have.
@@ -108,15 +110,15 @@ class Initialiser:
         mine, found, cases = by_service(members), dict[str, Outcome | None](), list[_Case]()
         for service in desired.services:
             rotation = self._rotation(service, desired)
-            if rotation is None or service.stopped:
+            if rotation is None or service.stopped or service.paused:
                 continue
             found[service.name] = None
             sets = _sets(mine.get(service.name, ()), live)
-            if sets and _is_rolling(mine[service.name], live):
+            if sets and _outdated(mine[service.name], live):
                 situation = job.situation(service, rotation.before.look, sets, _containers(mine[service.name], live))
                 cases.append(_Case(service, rotation.before, situation, sets[0]))
         try:
-            turns = self._turns(desired, job.ROTATE) if cases else {}
+            turns = jobs.turns(self.cluster, desired.environment.name, job.ROTATE) if cases else {}
         except errors.ProviderError as error:
             return found | dict.fromkeys((case.service.name for case in cases), refusal(error))
         for case in cases:
@@ -127,34 +129,46 @@ class Initialiser:
     def _rotation(self, service: Service, desired: Desired) -> Rotation | None:
         return self.types[service.type].rotation(moved.base(service), desired.environment) if service.rotation else None
 
-    def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, str]:
-        """Who leads each service that can say so and has a member to restart: "" while it is being asked, `NOBODY` where it cannot say."""
+    def leaders(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Leaders]:
+        """Who leads each service that can say so and has a member to restart: None while it is being asked, `NOBODY` where it cannot say.
+
+        Who leads and is all that is left to restart hands over first, where its type knows how.
+        """
         mine = by_service(members)
         looks = {one.name: self.types[one.type].leader(moved.base(one), desired.environment) for one in desired.services}
-        found = {name: "" for name, look in looks.items() if look}
+        found: dict[str, Leaders] = {name: None for name, look in looks.items() if look}
         asked = [
-            _Asked(service, look, job.situation(service, look, sets, _uids(mine[service.name], live)), sets[0])
+            _Asked(service, look, job.situation(service, look, sets, _uids(its, live)), sets[0], due, _are_ready(its, live))
             for service in desired.services
-            if (look := looks[service.name]) and (sets := _sets(mine.get(service.name, ()), live)) and _is_rolling(mine[service.name], live)
+            if not service.paused
+            and (look := looks[service.name])
+            and (sets := _sets(its := mine.get(service.name, []), live))
+            and (due := _outdated(its, live))
         ]
         try:
-            turns = self._turns(desired, job.LEAD) if asked else {}
-            return found | {one.service.name: self._leader(one, turns.get(one.service.name, ()), desired) for one in asked}
+            turns = jobs.turns(self.cluster, desired.environment.name, job.LEAD) if asked else {}
+            return found | {one.service.name: self._leaders(one, turns.get(one.service.name, ()), desired) for one in asked}
         except errors.TransientError:
             return found
         except errors.ProviderError:  # such as a role that may make no Jobs: the type's order does
             return dict.fromkeys(found, NOBODY)
 
-    def _leader(self, asked: _Asked, turns: Iterable[Turn], desired: Desired) -> str:
+    def _leaders(self, asked: _Asked, turns: Iterable[Turn], desired: Desired) -> Leaders:
         every = tuple(turns)
-        last = next((turn for turn in every if turn.situation == asked.situation), None)
-        for turn in every:
-            if turn is not last and turn.state != "running":
-                self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
-        if last is None:
-            self._start(asked, asked.look, 0, desired, job.LEAD)
-            return ""
-        return "" if last.state == "running" else str((last.said or {}).get(LEADER) or NOBODY)
+        mine = [turn for turn in every if turn.situation == asked.situation]
+        jobs.clear(self.cluster, (turn for turn in every if turn not in mine and turn.state != "running"))
+        found = lead.decide(asked.look, mine, lambda leaders: self._hand_over(asked, leaders, desired))
+        if found.start:
+            place = Place(job.LEAD, asked.situation, found.number, asked.owner)
+            jobs.start(self.cluster, desired, asked.service, found.start, place)
+        return found.leaders
+
+    def _hand_over(self, asked: _Asked, leaders: frozenset[str], desired: Desired) -> Script | None:
+        """The step by which those hand over who lead and go next; None while others are to be restarted before them."""
+        if not asked.well or not asked.due <= leaders:
+            return None
+        service = asked.service
+        return self.types[service.type].hand_over(moved.base(service), desired.environment, tuple(sorted(asked.due)))
 
     def _cases(self, desired: Desired, members: Iterable[Member], live: Live) -> tuple[list[_Case], dict[str, Outcome]]:
         cases: list[_Case] = []
@@ -167,6 +181,11 @@ class Initialiser:
             mine = of.get(service.name, [])
             sets = _sets(mine, live)
             away = [member.name for member in mine if not _runs(member, live)]
+            leaving = _leaving(mine, sets)
+            if leaving and self.types[service.type].drain(moved.base(service), desired.environment, leaving):
+                has = "has" if len(leaving) == 1 else "have"
+                outcomes[service.name] = Waiting(f"{', '.join(leaving)} {has} gone: only then it is initialised")
+                continue
             if away:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
                 continue
@@ -178,25 +197,12 @@ class Initialiser:
                 cases.append(case)
         return cases, outcomes
 
-    def _turns(self, desired: Desired, label: str = job.INIT) -> dict[str, list[Turn]]:
-        """The Jobs of all services of the environment, by service."""
-        selector = f"{marks.ENVIRONMENT}={desired.environment.name},{label}"
-        jobs = list(self.cluster.list(kubernetes.JOB, selector=selector))
-        pods = (
-            {pod["metadata"]["labels"].get(_JOB_NAME): pod for pod in self.cluster.list(kubernetes.POD, selector=selector)} if jobs else {}
-        )
-        found: dict[str, list[Turn]] = {}
-        for payload in jobs:
-            turn = job.turn(payload, pods.get(payload["metadata"]["name"]), label)
-            found.setdefault(turn.service, []).append(turn)
-        return found
-
     def _act(self, case: _Case, verdict: Verdict, desired: Desired, label: str = job.INIT) -> Outcome:
         try:
             if verdict.start:
-                self._start(case, verdict.start, verdict.number, desired, label)
-            for turn in verdict.outdated:
-                self.cluster.delete(kubernetes.JOB, turn.name, namespace=turn.namespace)
+                place = Place(label, case.situation, verdict.number, case.owner)
+                jobs.start(self.cluster, desired, case.service, verdict.start, place)
+            jobs.clear(self.cluster, verdict.outdated)
             if isinstance(verdict.outcome, Done) and label == job.INIT:
                 self._retire(case.service, desired)
         except errors.ProviderError as error:
@@ -213,16 +219,15 @@ class Initialiser:
             if name in known:
                 self.secrets.remove(service.namespace, name)
 
-    def _start(self, case: _Case | _Asked, script: Script, number: int, desired: Desired, label: str = job.INIT) -> None:
-        of = job.stateful_set(case.service, desired.resources.values())
-        if of is None:
-            raise errors.ProviderError(f"{case.service.name} declares no StatefulSet whose image could be asked")
-        body = job.manifest(case.service, desired.environment, script, job.Place(label, case.situation, number, case.owner), of)
-        self.cluster.create(kubernetes.JOB, body)  # None: another reconciler was faster, and started the same
-
 
 def _sets(members: Iterable[Member], live: Live) -> list[Set]:
     return [found for key in sorted({(one.namespace, one.set_name) for one in members}) if (found := live.sets.get(key))]
+
+
+def _leaving(members: Iterable[Member], sets: Iterable[Set]) -> tuple[str, ...]:
+    """Whom a StatefulSet counts still, though they are declared no more: while they are drained nobody else takes steps."""
+    names = {member.name for member in members}
+    return tuple(name for one in sets for n in range(one.replicas) if (name := f"{one.name}-{n}") not in names)
 
 
 def _uids(members: Iterable[Member], live: Live) -> list[str]:
@@ -235,8 +240,13 @@ def _containers(members: Iterable[Member], live: Live) -> list[str]:
     return [f"{pod.uid}/{one.name}/{one.restarts}" for pod in pods for one in pod.containers if not one.init] + [pod.uid for pod in pods]
 
 
-def _is_rolling(members: Iterable[Member], live: Live) -> bool:
-    return any(outdated(member, live) for member in members)
+def _outdated(members: Iterable[Member], live: Live) -> frozenset[str]:
+    return frozenset(member.name for member in members if outdated(member, live))
+
+
+def _are_ready(members: Iterable[Member], live: Live) -> bool:
+    pods = [live.running(member.name) for member in members]
+    return all(len(one) == 1 and one[0].ready and not one[0].terminating for one in pods)
 
 
 def _runs(member: Member, live: Live) -> bool:

@@ -23,13 +23,14 @@ from reconciler.resources import marks
 INIT = "reconciler/initialise"  # labels of a Job and its Pod, with the situation: what it is for
 LEAD = "reconciler/leader"
 ROTATE = "reconciler/rotate"
+DRAIN = "reconciler/drain"
 TURN = "reconciler/turn"
 DOES = "reconciler/does"
 State: TypeAlias = Literal["running", "done", "failed"]
-_WORDS = {INIT: "init", LEAD: "lead", ROTATE: "keys"}  # in the names of Jobs
 _DIGITS = 10  # of a situation: a service has a handful of them in its life
 _NAME = 40  # characters of a service's name in the names of its Jobs
 _SAY = "say() { printf '%s' \"$1\" > /dev/termination-log; }\n"
+_SHORT = {INIT: "init", LEAD: "lead", ROTATE: "keys", DRAIN: "drain"}  # in the names of Jobs
 _OF_A_POD = ("fieldRef", "resourceFieldRef")
 
 
@@ -71,7 +72,7 @@ def manifest(service: Service, environment: Environment, script: Script, place: 
     labels = {**marks.labels(environment.name, service.name), place.label: place.situation}
     owner, number = place.owner, place.number
     metadata = {
-        "name": f"{service.name[:_NAME]}-{_WORDS[place.label]}-{place.situation}-{number}",
+        "name": f"{service.name[:_NAME]}-{_SHORT[place.label]}-{place.situation}-{number}",
         "namespace": owner.namespace,
         "labels": {**labels, TURN: str(number)},
         "annotations": {DOES: script.does},
