@@ -123,12 +123,12 @@ def _before(stack: str, scene: _Scene) -> tuple[set[str], set[str]]:
         return set(), set()
     if service is None:
         others = {other.name for other in scene.desired.services}
-        fresh = {name for name in others if _fresh(scene.by_stack.get(name, []))}
+        fresh = {name for name in others if fresh(scene.by_stack.get(name, []))}
         return {SHARED, *fresh}, {SHARED, *others}
     return {SHARED, *service.depends_on}, set()
 
 
-def _fresh(changes: list[Change]) -> bool:
+def fresh(changes: list[Change]) -> bool:
     """Whether nothing of a stack is live yet, so that it may be a removed one's successor under another name."""
     return bool(changes) and not any(change.live_id for change in changes)
 

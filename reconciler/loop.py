@@ -23,6 +23,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.report import Report
 from reconciler.model.service import Service
 from reconciler.model.snapshot import Snapshots
+from reconciler.parents import Parents
 from reconciler.ports import Lease, Progress
 from reconciler.resources import baseline, moved
 from reconciler.settle import observe, settle
@@ -155,7 +156,7 @@ class _State:
     broken: frozenset[str] = frozenset()  # stacks that did not end well, and their members: they are not waited for
     infrastructure: dict[str, Outcome] = field(default_factory=dict)
     outcomes: dict[str, Outcome] = field(default_factory=dict)
-    draining: dict[str, Outcome] = field(default_factory=dict)  # by service: what its members that leave are still waited for
+    shut: dict[str, Outcome] = field(default_factory=dict)  # by stack that the gate was asked for: what it is held back by
     looked: float = float("-inf")  # when members of all services were last looked at
 
 
@@ -174,15 +175,19 @@ def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
 
 
 def _gate(world: World, prepared: Prepared, leaving: Mapping[str, tuple[str, ...]], state: _State) -> Gate:
-    """What holds a stack back: members of it that are to go, until its application has let go of them."""
+    """What holds a stack back: those it depends on, until they work; members of it that are to go, until its application has let go."""
+    parents = Parents(world, prepared.plan, prepared.desired)
 
     def lacking(stack: str) -> Outcome:
         service = prepared.desired.service(stack)
-        if service is None or stack not in leaving:
+        if service is None:
             return Done()
-        outcome = state.draining[stack] = world.drain(prepared.desired, service, leaving[stack])
-        if isinstance(outcome, Done):
-            _mark(world, prepared, {stack})
+        outcome = parents.lacking(service)
+        if isinstance(outcome, Done) and stack in leaving:
+            outcome = world.drain(prepared.desired, service, leaving[stack])
+            if isinstance(outcome, Done):
+                _mark(world, prepared, {stack})
+        state.shut[stack] = outcome
         return outcome
 
     return Gate(lacking, lambda: world.clock.monotonic() >= state.deadline)
@@ -211,14 +216,14 @@ def _ticking(world: World, state: _State, tick: Callable[[], Mapping[str, Outcom
 
 
 def _tick_members(world: World, prepared: Prepared, waited: Desired, state: _State) -> Mapping[str, Outcome]:
-    """How services stand; of those that are being drained, what that waits for.
+    """How services stand; of those that the gate holds back, what for.
 
     What is spared of snapshots is what all services name, however few are waited for.
     """
     progress = state.options.progress
     seen = world.members(_restless(world, prepared.plan, waited, state), prepared.plan.changes, progress)
     world.take(prepared.desired, {**state.outcomes, **seen}, progress)
-    return {**seen, **{name: one for name, one in dict(state.draining).items() if not isinstance(one, Done)}}
+    return {**seen, **{name: one for name, one in dict(state.shut).items() if not isinstance(one, Done)}}
 
 
 def _restless(world: World, plan: Plan, desired: Desired, state: _State) -> Desired:

@@ -1,0 +1,82 @@
+"""A service waits until those work on whom it depends: where it is new, or they are changed too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from reconciler import loop
+from reconciler.loop import Options
+from reconciler.model.desired import Desired
+from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.report import Report
+from tests.memory_world import MemoryWorld, desired
+
+PARENT = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: coordination}
+spec: {type: zookeeper, replicas: 3, volumes: {data: {size: 1Gi}}, options: {heap: 128Mi}}
+"""
+CHILD = """\
+---
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: shop}
+spec: {type: generic, replicas: 1, dependsOn: [coordination], podTemplate: {spec: {containers: [{name: shop, image: "web:1"}]}}}
+"""
+
+
+@dataclass
+class Looks:
+    """How the parent stands: it works once it was looked at *after* times; *asked* are the services of each look."""
+
+    memory: MemoryWorld
+    after: int = 0
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+
+    def standing(self, wanted: Desired) -> Mapping[str, Outcome]:
+        self.asked.append(tuple(service.name for service in wanted.services))
+        works: Outcome = Done() if len(self.asked) > self.after else Waiting("its application says how it is")
+        return dict.fromkeys(self.asked[-1], works)
+
+    def apply(self, text: str, timeout: float = 600.0) -> Report:
+        prepared = self.memory.plan(desired(text))
+        world = replace(self.memory.world(prepared.desired.environment), standing=self.standing)
+        return loop.converge(world, prepared, Options(timeout))
+
+    def made(self) -> bool:
+        return any("/shop/StatefulSet/" in str(id) for id in self.memory.observed(desired(PARENT).environment).live)
+
+
+def test_a_new_service_is_made_once_its_parent_works() -> None:
+    looks = Looks(MemoryWorld(), after=4)
+    assert looks.apply(PARENT + CHILD).ok
+    assert looks.asked == [("coordination",)] * 5
+    assert looks.made()
+
+
+def test_one_whose_parent_does_not_come_up_in_time_is_left_for_the_next_apply() -> None:
+    looks = Looks(MemoryWorld(), after=10_000)
+    report = looks.apply(PARENT + CHILD, timeout=30.0)
+    until = "coordination, on which it depends, works: waiting until its application says how it is"
+    assert report.outcomes["shop"] == Waiting(until)
+    assert not looks.made()
+    assert Looks(looks.memory).apply(PARENT + CHILD).ok
+    assert looks.made()
+
+
+def test_who_runs_already_does_not_wait_for_a_parent_that_is_left_as_it_is() -> None:
+    memory = MemoryWorld()
+    assert Looks(memory).apply(PARENT + CHILD).ok
+    looks = Looks(memory, after=10_000)
+    assert looks.apply(PARENT + CHILD.replace("web:1", "web:2")).ok
+    assert not looks.asked
+
+
+def test_who_runs_already_waits_for_a_parent_that_is_changed_too() -> None:
+    memory = MemoryWorld()
+    assert Looks(memory).apply(PARENT + CHILD).ok
+    looks = Looks(memory, after=2)
+    assert looks.apply(PARENT.replace("128Mi", "192Mi") + CHILD.replace("web:1", "web:2")).ok
+    assert len(looks.asked) == 3
