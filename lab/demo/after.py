@@ -81,8 +81,8 @@ def remove(stage: Stage) -> None:
     stage.check("scratch" not in pods, "its Pod is gone")
     said = stage.reconcile("volumes").stdout
     kept = [line for line in said.splitlines() if volume in line and line.endswith("retained")]
-    state = aws.ec2.describe_volumes(VolumeIds=[volume])["Volumes"][0]["State"]
-    stage.check(kept and state == "available", f"{volume} is kept, unattached, marked as retained")
+    aws.ec2.get_waiter("volume_available").wait(VolumeIds=[volume], WaiterConfig={"Delay": 1, "MaxAttempts": 30})  # its node lets go
+    stage.check(kept, f"{volume} is kept, unattached, marked as retained")
 
 
 def _push(stage: Stage, message: str) -> None:

@@ -163,7 +163,8 @@ def test_a_second_commit_is_applied_and_what_it_drops_is_kept(second: World) -> 
     commit = second.config.git("rev-parse", "HEAD").stdout.strip()
     for address, service in dropped.items():
         (volume,) = volumes[address]
-        assert (volume["State"], volume["Size"]) == ("available", service.size)
+        second.judge.ec2.get_waiter("volume_available").wait(VolumeIds=[volume["VolumeId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
+        assert volume["Size"] == service.size
         assert commit.startswith(judge.tags(volume)[judge.RETAINED])
 
 

@@ -103,4 +103,4 @@ def test_what_is_declared_is_not_destroyed_and_what_is_not_goes_but_for_its_data
     (row,) = rows(workshop, config, "volumes")
     volume = workshop.aws.volume("volume/lab/kv/kv-0/data")
     assert (row["id"], row["service"], row["member"], row["name"], row["state"]) == (volume["VolumeId"], "kv", "kv-0", "data", "retained")
-    assert volume["State"] == "available"
+    workshop.aws.ec2.get_waiter("volume_available").wait(VolumeIds=[volume["VolumeId"]], WaiterConfig={"Delay": 1, "MaxAttempts": 30})
