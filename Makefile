@@ -14,8 +14,9 @@ check: setup      ## format, lint, types, import contracts
 
 test: setup check ## every test
 	@.venv/bin/pytest -n 2 tests/unit tests/contract tests/simulation tests/mutations
-	@labs=$$(mktemp -d) && .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --basetemp $$labs/run -m "not last" tests/e2e tests/integration && \
-	  .venv/bin/pytest -m last --labs $$labs/run tests/e2e && rm -rf $$labs
+	@labs=$$(mktemp -d) && .venv/bin/pytest --basetemp $$labs/kills tests/e2e/test_kills*.py && \
+	  .venv/bin/pytest -n 2 --dist loadfile --no-loadscope-reorder --basetemp $$labs/run $(foreach file,$(wildcard tests/e2e/test_kills*.py),--ignore $(file)) -m "not last" tests/e2e tests/integration && \
+	  .venv/bin/pytest -m last --labs $$labs tests/e2e && rm -rf $$labs
 
 model: setup      ## commits, drift and faults in any order, in memory: make model N=2000 SEED=7
 	@MODEL_EXAMPLES=$(or $(N),1000) MODEL_SEED=$(or $(SEED),20261122) MODEL_STEPS=$(or $(STEPS),40) .venv/bin/pytest -s tests/unit/test_model.py

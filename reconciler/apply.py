@@ -123,8 +123,8 @@ def _before(stack: str, scene: _Scene) -> tuple[set[str], set[str]]:
         return set(), set()
     if service is None:
         others = {other.name for other in scene.desired.services}
-        fresh = {name for name in others if fresh(scene.by_stack.get(name, []))}
-        return {SHARED, *fresh}, {SHARED, *others}
+        new = {name for name in others if fresh(scene.by_stack.get(name, []))}
+        return {SHARED, *new}, {SHARED, *others}
     return {SHARED, *service.depends_on}, set()
 
 

@@ -27,6 +27,7 @@ from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Done, Outcome, first_lacking
 from reconciler.model.service import Service
+from reconciler.model.stand import Stand
 from reconciler.outside import Outside
 from reconciler.ports import Payload, Progress, StackView
 from reconciler.resources import kubernetes
@@ -218,11 +219,12 @@ class Home(Outside):
     def _aside(self) -> tuple[Flights, deque[snapshots.Deed]]:
         return Flights(), deque()
 
-    def _standing(self, desired: Desired) -> Mapping[str, Outcome]:
+    def _standing(self, desired: Desired) -> Mapping[str, Stand]:
         members = declared(desired.services, desired.environment, self.types)
         standing = self._looking().look(members)
-        initial = self._initialiser(self.cluster).look(desired, members, standing.live)
-        return {name: first_lacking(outcome, initial.get(name)) for name, outcome in standing.services.items()}
+        initialiser = self._initialiser(self.cluster)
+        initial, closed = initialiser.look(desired, members, standing.live), initialiser.closed(desired)
+        return {name: Stand(outcome, initial.get(name), name in closed) for name, outcome in standing.services.items()}
 
     def _summaries(self, desired: Desired) -> Any:
         known = self.known_records()

@@ -10,6 +10,7 @@ from reconciler.model.desired import Desired
 from reconciler.model.outcome import Done, Outcome, Waiting, spell
 from reconciler.model.plan import Plan
 from reconciler.model.service import Service
+from reconciler.model.stand import Stand
 from reconciler.world import World
 
 EVERY = 3.0  # seconds between two looks
@@ -26,7 +27,7 @@ class Parents:
     plan: Plan
     desired: Desired
     looked: float = float("-inf")
-    seen: Mapping[str, Outcome] = field(default_factory=dict)
+    seen: Mapping[str, Stand] = field(default_factory=dict)
 
     def lacking(self, service: Service) -> Outcome:
         """What keeps *service* from being made or changed now."""
@@ -34,10 +35,10 @@ class Parents:
         new = apply.fresh([change for change in self.plan.changes if change.stack == service.name])
         asked = [name for name in service.depends_on if new or name in changed]
         seen = self._seen() if asked else {}
-        lacks = ((name, outcome) for name in asked if not isinstance(outcome := seen.get(name, Done()), Done))
+        lacks = ((name, seen[name].outcome) for name in asked if name in seen and not isinstance(seen[name].outcome, Done))
         return next((Waiting(f"{name}, on which it depends, works: {spell(outcome)}") for name, outcome in lacks), Done())
 
-    def _seen(self) -> Mapping[str, Outcome]:
+    def _seen(self) -> Mapping[str, Stand]:
         now = self.world.clock.monotonic()
         if now - self.looked >= EVERY:
             self.looked = now

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from datetime import datetime
 
 from reconciler import loop
+from reconciler.members import services as of_service
 from reconciler.members.snapshots import recent
 from reconciler.model import moment
 from reconciler.model.condition import Condition
@@ -28,12 +29,12 @@ def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[t
     """A row a service, its conditions, and since when it counts: the last apply, in seconds since the epoch; 0 where there was none."""
     prepared = loop.prepare(world, desired)
     last = next(iter(world.history.entries(desired.environment.name, 1)), None) or {}
-    ready = world.standing(prepared.desired)
+    stands = world.standing(prepared.desired)
     configured = _configured(prepared.plan.components)
     for service in prepared.desired.services:
         if only and service.name not in only:
             continue
-        outcome = ready.get(service.name, Waiting("its members are known"))
+        outcome = stands[service.name].outcome if service.name in stands else Waiting("its members are known")
         unsynced = _unsynced(prepared.plan, service.name)
         copied = recent.condition(service, prepared.snapshots, world.clock.now())
         stale = copied.message if copied and copied.status != "True" else ""
@@ -45,7 +46,8 @@ def services(world: World, desired: Desired, only: frozenset[str]) -> Iterator[t
             "reason": unsynced or spell(outcome) or stale or (f"paused ({service.locate('spec.paused')})" if service.paused else ""),
             "revision": str(last.get("commit", ""))[:7],
         }
-        yield row, last.get("time", 0.0), (copied,) if copied else ()
+        found = (*of_service.conditions(service, stands, unsynced), *((copied,) if copied else ()))
+        yield row, last.get("time", 0.0), found
     yield from _held(desired, only)
 
 

@@ -17,6 +17,7 @@ from reconciler.model.outcome import Done, Outcome
 from reconciler.model.plan import ComponentsSummary
 from reconciler.model.service import Service
 from reconciler.model.snapshot import Snapshots
+from reconciler.model.stand import Stand
 from reconciler.ports import Checkpoints, Clock, History, Leases, Payload, Progress
 
 
@@ -42,7 +43,7 @@ class World:
     leases: Callable[[], Leases]
     history: History
     observe: Callable[[], Observed]
-    standing: Callable[[Desired], Mapping[str, Outcome]]
+    standing: Callable[[Desired], Mapping[str, Stand]]
     summarise: Callable[[Desired], tuple[ComponentsSummary, ...]]
     vanished: Callable[[Iterable[str]], Mapping[str, str]]
     run: Callable[[Iterable[Unit], Progress, Gate], Mapping[ResourceId, Outcome]]

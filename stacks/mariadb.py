@@ -209,7 +209,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation:
     hosts = _hosts(service, environment)
     told = " ".join(f"{name} {host}" for name, host in hosts.items())
     look = Script(LOOK, f'said=$({_does(f"look {told}")}) && say "$said"\n', _PATIENCE)
-    return Initialisation(look, lambda said: _next(said["members"], list(hosts)))
+    return Initialisation(look, lambda said: _next(said["members"], list(hosts)), closed=True)
 
 
 def _next(said: Mapping[str, Said], names: list[str]) -> Next:

@@ -181,7 +181,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation:
     """Founded by one member, then changed by one member at a time; users are made once there is a primary."""
     wanted = _Wanted(service.name, tuple((one.name, _host(environment, one.name)) for one in member.members(service, environment)))
     look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH), _PATIENCE)
-    return Initialisation(look, lambda said: _next(wanted, said))
+    return Initialisation(look, lambda said: _next(wanted, said), closed=True)
 
 
 def _host(environment: Environment, name: str) -> str:

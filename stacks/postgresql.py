@@ -254,7 +254,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation:
     )
     look = _saying("look", hosts=hosts, configuration=declared)
     mark = declared["postgresql"]["parameters"][_MARK]
-    return Initialisation(look, lambda said: _next(said, list(hosts), mark, steps))
+    return Initialisation(look, lambda said: _next(said, list(hosts), mark, steps), closed=True)
 
 
 def _hosts(service: Service, environment: Environment) -> dict[str, str]:

@@ -14,7 +14,11 @@ Type: TypeAlias = Literal[
     "NameResolves",
     "AppReady",
     "ConfigInSync",
-    "SnapshotRecent",  # of a service
+    "DependenciesReady",  # from here on of a service
+    "Initialised",
+    "AuthEnforced",
+    "Progressing",
+    "SnapshotRecent",
 ]
 Status: TypeAlias = Literal["True", "False", "Unknown"]
 

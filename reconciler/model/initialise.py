@@ -32,12 +32,14 @@ class Initialisation:
     """How a service becomes what its spec says, level-triggered: *look* asks, *next* decides from the answer alone.
 
     *next* gives the step to take, or what is still lacking though nothing can be done about it ("kv-1 has loaded its data"), or None:
-    the application itself says that it is initialised. With *of_pods* it is asked anew also when a member's Pod is another.
+    the application itself says that it is initialised. With *of_pods* it is asked anew also when a member's Pod is another. *closed*: it
+    never says so while a member lets in who has no password.
     """
 
     look: Script
     next: Callable[[Said], Next]
     of_pods: bool = False
+    closed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

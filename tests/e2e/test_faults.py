@@ -192,8 +192,8 @@ def test_a_slow_service_delays_no_other(lab: Lab, place: Replica, line: Line) ->
     """The other is ready, its record written, while the slow one's first call is still held."""
     with line.fault("hold", match={"action": "CreateVolume", "contains": f"{place.name}%2Fdb"}) as held:
         applying = place.start(*APPLY)
+        assert applying.until(lambda: line.hits(held)), applying.said
         assert applying.until(lambda: _is_ready(place, "kv-0")), applying.said
-        assert line.hits(held)
         assert not any("/db/" in one for one in applying.ended() if one.startswith("volume/")), applying.said
     assert applying.end() == 0, applying.said
     lab.require_whole(place)

@@ -12,6 +12,7 @@ from reconciler.members.controller import Controller
 from reconciler.model.desired import Desired
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Blocked, Done, Waiting, paused, spell
+from reconciler.model.stand import Stand
 from reconciler.render import text
 from reconciler.serving import tend
 from tests.memory_world import MemoryWorld, desired
@@ -58,7 +59,7 @@ def test_nothing_to_do_is_no_change_and_status_says_that_it_is_paused() -> None:
     prepared = memory.plan(desired(PAUSED))
     assert "No changes." in text.render(prepared.plan)
     wanted = desired(PAUSED)
-    world = replace(memory.world(wanted.environment), standing=lambda _: {"kv": Done()})
+    world = replace(memory.world(wanted.environment), standing=lambda _: {"kv": Stand(Done())})
     ((row, _, _),) = standing.services(world, wanted, frozenset())
     assert (row["synced"], row["ready"], row["reason"]) == ("Synced", "Ready", f"paused ({WHERE})")
 

@@ -11,6 +11,7 @@ import pytest
 from reconciler import errors, standing
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done
+from reconciler.model.stand import Stand
 from reconciler.render import text
 from tests.memory_world import MemoryWorld, desired, loaded
 
@@ -189,10 +190,10 @@ def test_status_says_how_old_the_last_snapshot_is_and_why_that_is_too_old() -> N
     world, wanted = begun(), desired(redis("kv", HOURLY))
     for hours, reason, status in ((1, "", "True"), (3, "its last complete snapshot is 3h old, and it asks for one every 1h", "False")):
         world.clock.time = 1_767_225_600.0 + hours * 3600
-        around = replace(world.world(wanted.environment), standing=lambda _: {"kv": Done()})
+        around = replace(world.world(wanted.environment), standing=lambda _: {"kv": Stand(Done())})
         ((row, _, conditions),) = standing.services(around, wanted, frozenset())
         assert row["reason"] == reason
-        assert [(one.type, one.status, one.since) for one in conditions] == [("SnapshotRecent", status, FIRST)]
+        assert [(one.type, one.status, one.since) for one in conditions if one.since] == [("SnapshotRecent", status, FIRST)]
     told = [row for row, _ in standing.snapshots(world.world(wanted.environment).snapshots())]
     assert [(one["service"], one["taken"], one["state"], one["of"]) for one in told] == [("kv", FIRST, "complete", 2)]
     assert [(one["member"], one["name"], one["size"]) for one in told[0]["volumes"]] == [("kv-0", "data", "10Gi"), ("kv-1", "data", "10Gi")]

@@ -10,6 +10,7 @@ from reconciler.loop import Options
 from reconciler.model.desired import Desired
 from reconciler.model.outcome import Done, Outcome, Waiting
 from reconciler.model.report import Report
+from reconciler.model.stand import Stand
 from tests.memory_world import MemoryWorld, desired
 
 PARENT = """\
@@ -35,10 +36,10 @@ class Looks:
     after: int = 0
     asked: list[tuple[str, ...]] = field(default_factory=list)
 
-    def standing(self, wanted: Desired) -> Mapping[str, Outcome]:
+    def standing(self, wanted: Desired) -> Mapping[str, Stand]:
         self.asked.append(tuple(service.name for service in wanted.services))
         works: Outcome = Done() if len(self.asked) > self.after else Waiting("its application says how it is")
-        return dict.fromkeys(self.asked[-1], works)
+        return dict.fromkeys(self.asked[-1], Stand(works))
 
     def apply(self, text: str, timeout: float = 600.0) -> Report:
         prepared = self.memory.plan(desired(text))

@@ -89,6 +89,11 @@ class Initialiser:
         """How each service that has an initialisation stands, without doing anything about it."""
         return self._each(desired, members, live, lambda _, verdict: verdict.outcome)
 
+    def closed(self, desired: Desired) -> frozenset[str]:
+        """The services of whose initialisation it is a part that strangers are refused."""
+        found = ((one.name, self.types[one.type].initialise(moved.base(one), desired.environment)) for one in desired.services)
+        return frozenset(name for name, wanted in found if wanted and wanted.closed)
+
     def _each(
         self, desired: Desired, members: Iterable[Member], live: Live, stands: Callable[[_Case, Verdict], Outcome]
     ) -> dict[str, Outcome]:
