@@ -1,4 +1,4 @@
-"""A lab for each module of end-to-end tests: an environment is one lab's, and two cores bear one lab at a time."""
+"""A lab for each module of end-to-end tests: an environment is one lab's. Two cores bear two labs that wait, and one that kills."""
 
 from __future__ import annotations
 
