@@ -32,6 +32,7 @@ OVERTAKEN = frozenset(
     }
 )
 Change: TypeAlias = Point | Remove
+_MANY = 4  # claims that are made side by side: each is a call, and its member waits for it
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,9 @@ class Actor:
 
     def carry_out(self, decisions: Mapping[str, Decision], zone: str) -> dict[str, Outcome]:
         """Do everything decided; the outcomes of those members for whom something was refused, or takes long. Records go out together."""
-        far = {name: one.actions for name, one in decisions.items() if any(isinstance(action, Attach | Detach) for action in one.actions)}
+        far = {name: one.actions for name, one in decisions.items() if _has(one, Attach, Detach)}
+        claims = {name: one.actions for name, one in decisions.items() if name not in far and _has(one, Claim)}
+        far |= claims if len(claims) >= _MANY else {}
         refused = self.flights.run({name: partial(self._each, actions) for name, actions in far.items()})
         refused |= {name: found for name, one in decisions.items() if name not in far and (found := self._each(one.actions))}
         changes = [(name, one) for name, one in _all(decisions, refused) if isinstance(one, Point | Remove)]
@@ -96,6 +99,10 @@ class Actor:
             case Point() | Remove():
                 pass  # these go out together
         return True
+
+
+def _has(decision: Decision, *kinds: type[Action]) -> bool:
+    return any(isinstance(action, kinds) for action in decision.actions)
 
 
 def told(decisions: Mapping[str, Decision], refused: Mapping[str, Outcome]) -> Iterator[tuple[str, str]]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from reconciler import errors
 from reconciler.members import act, conditions, read, readiness, unreachable
 from reconciler.members.decide import Decision, Point, Renew, broken, decide, depart
+from reconciler.members.flight import BEGUN, STILL
 from reconciler.members.live import Live, Node, Pod
 from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
@@ -199,7 +200,8 @@ class Controller:
             self._memory.refused.pop(name, None)
             self._memory.right.pop(name, None)
             if name in refused:
-                self._memory.refused[name] = (refused[name], now)
+                if refused[name] not in (BEGUN, STILL):  # what only takes long is looked at again in the next tick
+                    self._memory.refused[name] = (refused[name], now)
             elif live.running(name) and _settles(decision):
                 self._memory.right[name] = (live.running(name)[0], now)
 

@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from reconciler.model.outcome import Outcome, Waiting
 
 WITHIN = 0.5  # seconds for which a tick waits for all of them together
-AT_ONCE = 16
+AT_ONCE = 32
 
 Call = Callable[[], Outcome | None]  # None where all is well
+BEGUN = Waiting("the call that was made for it is answered")
+STILL = Waiting("the answer to its last call has come")
 
 
 @dataclass(slots=True)
@@ -24,12 +26,12 @@ class Flights:
     def run(self, calls: Mapping[str, Call]) -> dict[str, Outcome]:
         """Begin *calls*, but none for somebody whose last has not ended; how those ended that were refused, and that others are slow."""
         waited = {name: self._pool.submit(call) for name, call in calls.items() if name not in self._under_way}
-        slow = {name: Waiting("the answer to its last call has come") for name in calls if name in self._under_way}
+        slow = {name: STILL for name in calls if name in self._under_way}
         self._under_way |= waited
         futures.wait(self._under_way.values(), WITHIN)
         ended = {name: future for name, future in self._under_way.items() if future.done()}
         for name in ended:
             del self._under_way[name]
-        slow |= {name: Waiting("the call that was made for it is answered") for name in waited if name not in ended}
+        slow |= {name: BEGUN for name in waited if name not in ended}
         told = {name: future.result() for name, future in ended.items()}
         return {**slow, **{name: outcome for name, outcome in told.items() if outcome and name in waited}}

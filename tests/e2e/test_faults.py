@@ -146,6 +146,7 @@ def test_a_network_that_is_away_for_a_while_is_waited_for(lab: Lab, place: Repli
     lab.require_whole(place)
 
 
+@pytest.mark.timeout(900)  # it gives up after minutes
 def test_a_network_that_does_not_come_back_ends_the_run_with_words(lab: Lab, place: Replica, line: Line) -> None:
     impatient = {**place.all.environment, "AWS_MAX_ATTEMPTS": "3"}  # the engine's provider asks 25 times otherwise
     applying = run.start((*APPLY[:-1], "5s", "-e", place.name), place.directory, impatient, place.name)
