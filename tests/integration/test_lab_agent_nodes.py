@@ -120,14 +120,14 @@ def test_data_of_a_stateful_set_outlives_its_pod(kube: Kube, ec2: EC2Client) -> 
     _until(lambda: ec2.describe_volumes(VolumeIds=[handle])["Volumes"][0]["State"] == "available")
 
 
-def test_a_node_says_which_volumes_it_uses_until_their_processes_are_gone(kube: Kube, ec2: EC2Client) -> None:
+def test_a_node_says_which_volumes_it_uses_until_a_moment_after_their_processes_are_gone(kube: Kube, ec2: EC2Client) -> None:
     handle = volume(ec2, kube, "used")
     claim = [{"name": "data", "persistentVolumeClaim": {"claimName": "used"}}]
     kube.pod("uses", shell("sleep 1000", volumeMounts=[{"name": "data", "mountPath": "/data"}]), nodeName=NODE, volumes=claim)
     kube.ready("uses")
     assert f"kubernetes.io/csi/ebs.csi.aws.com^{handle}" in kube.get("node", NODE)["status"]["volumesInUse"]
     kube.ctl("delete", "pod", "uses", "--timeout=30s")
-    assert not kube.get("node", NODE)["status"].get("volumesInUse")
+    kube.until("node", NODE, lambda node: not node["status"].get("volumesInUse"))
 
 
 def test_a_claim_that_asks_for_more_gets_it_when_its_volume_has_it(kube: Kube, ec2: EC2Client) -> None:
