@@ -79,14 +79,17 @@ def _follows_nobody(resource: Resource, scene: Scene) -> Change | None:
 
 
 def _of_others(resource: Resource, scene: Scene) -> Change | None:
-    """What services share and others made serves as it is; an object whose marks are not whole is nobody's to take over."""
+    """What services share and others made serves as it is; an object whose marks are not whole is nobody's to take over.
+
+    What the engine made is ours, whoever took its marks off: itself, where it was cut off before it could put them on.
+    """
     live = scene.found(resource.id)
-    if live[0].marked:
+    if live[0].marked or resource.id in scene.context.recorded(resource.stack):
         return None
     if resource.shared:
         return say(resource, "keep", FOREIGN, live)
-    if resource.id.kind != "kubernetes" or live[0].busy or resource.id in scene.context.recorded(resource.stack):
-        return None  # a record's marks lie elsewhere; what the engine made is ours, whoever took its marks off
+    if resource.id.kind != "kubernetes" or live[0].busy:
+        return None  # a record's marks lie elsewhere
     return say(resource, "refuse", f"{resource.origin}: {strangers.REFUSAL}", live)
 
 

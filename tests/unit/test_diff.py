@@ -122,6 +122,14 @@ def test_a_shared_thing_made_by_others_serves_as_it_is():
     assert (change.action, change.reason) == ("keep", FOREIGN)
 
 
+def test_a_shared_thing_that_the_engine_made_and_was_cut_off_before_it_could_mark_it_is_ours():
+    zone = Resource(ResourceId("zone", "lab", "", "db.internal"), {"name": "db.internal", "tags": {"a": "b"}}, "-", shared=True)
+    found = replace(live(zone, "Z1", tags={}), marked=False)
+    change = changes([zone], [found], engine={"-": frozenset({zone.id})})[zone.id]
+    assert change.action == "update"
+    assert {field.path[0] for field in change.fields} == {"tags"}
+
+
 def test_a_reference_to_what_is_not_live_is_unknown_and_to_what_is_live_resolved():
     claim = Resource(CLAIM, {"spec": {"csi": {"volumeHandle": Ref(DISK, "id")}}}, "kv")
     found = Observation(CLAIM, "lab-kv-0-data", {"spec": {"csi": {"volumeHandle": "vol-1"}}}, stack="kv")
