@@ -223,7 +223,7 @@ def test_a_failing_service_delays_no_other(lab: Lab, place: Replica, line: Line)
 
 
 def test_a_zone_that_was_made_and_could_not_be_marked_is_ours(lab: Lab, place: Replica, line: Line) -> None:
-    """CreateHostedZone takes no tags: whoever is cut off between it and the next call leaves a zone that says of nobody that it is theirs."""
+    """CreateHostedZone takes no tags: whoever is cut off before the next call leaves a zone that says of nobody that it is theirs."""
     with line.fault("error", match={"action": "ChangeTagsForResource"}, code="InvalidInput", status=400, message="not now"):
         applied = place.reconcile(*APPLY)
     assert applied.returncode == 6, applied.stdout
