@@ -13,6 +13,7 @@ from tests.e2e.kill import Kill, Killed
 from tests.e2e.replica import APPLY, NO_CHANGES, Replica, Replicas
 
 AT_ONCE = 4
+LETS_GO_WITHIN = 30.0  # seconds within which a node has let go of what a Pod that is gone had
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,9 @@ def refer(replicas: Replicas, name: str, *, changed: bool = False) -> Reference:
         replica = _begun(first) if changed else first
         applied = replica.reconcile(*APPLY)
         assert applied.returncode == 0, applied.stdout
-        return Reference(tuple(f"{one.who} {one.what}" for one in replica.effects.log), replica.standing())
+        effects = tuple(f"{one.who} {one.what}" for one in replica.effects.log)
+        time.sleep(LETS_GO_WITHIN / 3)  # beside the applies to come it is taken at rest
+        return Reference(effects, replica.standing())
 
 
 def run_all(replicas: Replicas, kills: Mapping[str, Kill], reference: Reference, *, changed: bool = False) -> Iterator[Verdict]:
@@ -95,11 +98,19 @@ def heal(replica: Replica, reference: Reference, runs: int = 1) -> Iterator[str]
     plan = replica.reconcile("plan", "--detailed-exitcode")
     if plan.returncode or NO_CHANGES not in plan.stdout:
         yield f"the next plan ended with {plan.returncode}:\n{plan.stdout}"
-    found, wanted = replica.standing(), reference.standing
+    found, wanted = _rested(replica, reference), reference.standing
     if runs > 1:
         yield from _too_often(found.pop("runs"), runs)
         found, wanted = _but_sessions(found), _but_sessions(wanted)
     yield from differing(found, wanted)
+
+
+def _rested(replica: Replica, reference: Reference) -> dict[str, Any]:
+    """How *replica* stands, once its nodes have let go of volumes as they had for *reference*."""
+    end = time.monotonic() + LETS_GO_WITHIN
+    while (found := replica.standing())["volumes"] != reference.standing["volumes"] and time.monotonic() < end:
+        time.sleep(0.5)
+    return found
 
 
 def differing(found: Any, wanted: Any) -> Iterator[str]:
