@@ -6,11 +6,13 @@ detach and to attach is left out: it is AWS's, and the same for one and for a hu
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
 from benchmarks.figure import Figure
 from benchmarks.world import World as Servers
+from providers.clock import SystemClock
 from reconciler import kinds
 from reconciler.loop import TICK
 from reconciler.members.controller import Controller
@@ -23,19 +25,6 @@ AT = (0,)
 MANY = 100
 LATENCY = 0.05  # seconds before every answer, of the API server's as of AWS's
 WITHIN = 120.0
-
-
-class Wall:
-    """The machine's own clock."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 def measure(_: Servers) -> Iterator[Figure]:
@@ -58,7 +47,7 @@ def _moved(count: int, addresses: str) -> float:
         world.pod(member.name, "a1")
         if addresses != "none":
             world.interface(member.name, "kv")
-    controller = Controller(world, world, Wall(), ENVIRONMENT)
+    controller = Controller(world, world, SystemClock(threading.Event()), ENVIRONMENT)
     _settle(controller, world, members)
     for member in members:
         world.pod(member.name, "a2")

@@ -177,9 +177,10 @@ def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
 def _gate(world: World, prepared: Prepared, leaving: Mapping[str, tuple[str, ...]], state: _State) -> Gate:
     """What holds a stack back: those it depends on, until they work; members of it that are to go, until its application has let go."""
     parents = Parents(world, prepared.plan, prepared.desired)
+    asked = {one.name: one for one in prepared.desired.services if one.depends_on or one.name in leaving}
 
     def lacking(stack: str) -> Outcome:
-        service = prepared.desired.service(stack)
+        service = asked.get(stack)  # of a thousand services nearly all may begin at once, and are asked after each that has ended
         if service is None:
             return Done()
         outcome = parents.lacking(service)
