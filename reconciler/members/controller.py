@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 
 from reconciler import errors
 from reconciler.members import act, conditions, read, readiness, unreachable
-from reconciler.members.decide import Decision, Point, Renew, broken, decide, depart
+from reconciler.members.decide import Decision, Point, Renew, broken, decide, depart, leave
 from reconciler.members.flight import BEGUN, STILL
 from reconciler.members.live import Live, Node, Pod
 from reconciler.members.member import Member, by_service
@@ -45,13 +45,14 @@ _NEVER: tuple[Mapping[str, Node], float] = ({}, float("-inf"))
 class _Memory:
     """What spares a read; losing it costs one. Of members: the Pod whose place was right, and what was refused, each with when.
 
-    Of nodes: how they were, and when.
+    Of nodes: how they were, and when. Of Leases: that they have been looked through once.
     """
 
     right: dict[str, tuple[Pod, float]] = field(default_factory=dict)
     refused: dict[str, tuple[Outcome, float]] = field(default_factory=dict)
     nodes: tuple[Mapping[str, Node], float] = _NEVER
     zone: str = ""
+    leases: bool = False
 
 
 class Controller:
@@ -67,7 +68,7 @@ class Controller:
         *leaders* say by service who leads, None where that is being asked.
         """
         wanted, leaving = tuple(members), set(departing)
-        if not wanted and not leaving:
+        if not wanted and not leaving and self._memory.leases:
             return Standing()
         going = tuple(sorted(leaving - {member.name for member in wanted}))  # others only give up an interface
         try:
@@ -112,13 +113,19 @@ class Controller:
         live = self._pods(Live(), wholly)
         undecided = [member for member in wanted if self._is_undecided(member, live)]
         leaving = [name for name in going if not self._has_paused(name)]
-        if not undecided and not leaving:
+        if not undecided and not leaving and self._memory.leases:
             return {}, live
         kinds = {member.follows for member in undecided}
-        live = self._known(self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly))
+        live = self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds)
+        named = {*going, *(member.name for member in wanted)}
+        if left := [name for name, lease in live.leases.items() if lease.holder and name not in named]:
+            live = self._places(live, follows=True, fixed=True)
+        live = self._known(self._pods(live, () if left else wholly))
+        self._memory.leases = True
         decisions = {member.name: decide(member, live) for member in undecided}
         interfaces = {address.rpartition("/")[2]: one for address, one in live.interfaces.items()}
-        return decisions | {name: depart(name, interfaces.get(name), live) for name in leaving}, live
+        decisions |= {name: depart(name, interfaces.get(name), live) for name in leaving}
+        return decisions | {name: leave(name, interfaces.get(name), live) for name in left if not self._has_paused(name)}, live
 
     def _places(self, live: Live, *, follows: bool, fixed: bool) -> Live:
         """With whom members belong to, and where: records where some *follow* their Pods, interfaces where some have *fixed* addresses."""

@@ -131,6 +131,16 @@ def depart(member: str, interface: Interface | None, live: Live) -> Decision:
     return Decision((*removal, Release(lease)), f"{member} has been given up")
 
 
+def leave(member: str, interface: Interface | None, live: Live) -> Decision:
+    """What is left of a member that nobody names any more: its Lease, where whoever cleaned up after it died before the last step.
+
+    It may be one whose spec can't be read just now, so nothing is taken from it that its Pod could miss: it claims anew.
+    """
+    found = depart(member, interface, live)
+    return found if all(isinstance(action, Release) for action in found.actions) else Decision()
+
+
+
 def broken(pod: Pod, member: Member, live: Live) -> bool:
     """Whether a Pod cannot start, and its StatefulSet has a newer revision that may."""
     owner = live.sets.get((member.namespace, member.set_name))

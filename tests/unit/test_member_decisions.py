@@ -170,6 +170,34 @@ def test_a_departed_member_leaves_no_record_once_its_pod_has_ended() -> None:
     assert lease(made, "kv-1")["spec"]["leaseTransitions"] == 1  # who comes back is owner number two
 
 
+def test_whoever_comes_after_a_death_between_a_departed_members_record_and_its_lease_releases_it() -> None:
+    made = settled()
+    del made.pods["kv-1"], made.records["kv-1.db.internal."]
+    made.stateful_set("kv", 1)
+    run(made, 1, (KV_0, ZK_0))  # the plan has no word of it any more
+    assert "holderIdentity" not in lease(made, "kv-1")["spec"]
+    assert lease(made, "kv-1")["spec"]["leaseTransitions"] == 1
+
+
+def test_the_last_departed_members_lease_is_released_too() -> None:
+    made = settled()
+    for kind in (made.pods, made.records):
+        kind.clear()
+    del made.interfaces["eni-zk-0"]
+    run(made, 2, ())
+    assert not any("holderIdentity" in one["spec"] for one in made.leases.values())
+
+
+def test_a_member_that_nobody_names_keeps_what_its_pod_may_still_need() -> None:
+    made = settled()
+    before = dict(made.leases), dict(made.records)
+    made.calls.clear()
+    run(made, 2, (KV_0, ZK_0))  # its spec cannot be read just now
+    del made.pods["kv-1"]  # nor is its Pod there: its record says that it was not given up
+    run(made, 2, (KV_0, ZK_0))
+    assert (made.leases, made.records) == before
+
+
 def test_a_departed_member_gives_its_interface_free() -> None:
     made = settled()
     del made.pods["zk-0"]
