@@ -97,7 +97,7 @@ def prepare(
     records = past.recorded(world, desired, changes)
     held = {name: why for name, why in desired.held.items() if not only or name in only}
     plan = replace(planning.make(revision, past.protected(changes, records), observed, summaries), held=held)
-    plan = past.kept(plan, records, desired, observed)
+    plan = past.kept(world, plan, records, desired, observed)
     asked = (service for service in desired.services if not only or service.name in only)
     told = (*_warnings(world, plan, desired), *recent.warnings(asked, observed, restoring.known, world.clock.now()))
     plan = replace(past.recalled(world, plan, records, desired, observed), warnings=told)

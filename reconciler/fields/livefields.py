@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
 from reconciler.fields import fieldpath
 from reconciler.fields.fieldpath import ABSENT, Found
-from reconciler.model.change import Change
+from reconciler.model.change import Change, FieldChange
 from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 
@@ -19,10 +19,15 @@ def declared(resource: Resource, change: Change | None, observed: Observed) -> R
     settled = ceded(resource, live) if live else resource
     if change is None or not change.stands:
         return settled
-    fields = settled.fields
-    for one in change.fields:
+    return as_live(settled, change.fields)
+
+
+def as_live(resource: Resource, changes: Iterable[FieldChange]) -> Resource:
+    """*resource* without these *changes*."""
+    fields = resource.fields
+    for one in changes:
         fields = fieldpath.put(fields, one.path, ABSENT if one.before is None else one.before)
-    return replace(settled, fields=fields)
+    return replace(resource, fields=fields)
 
 
 def ceded(resource: Resource, live: Observation) -> Resource:

@@ -7,6 +7,8 @@ from dataclasses import replace
 from typing import Protocol
 
 from reconciler.diff import protect
+from reconciler.fields import compare, livefields
+from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -53,10 +55,11 @@ def protected(changes: tuple[Change, ...], records: _Records) -> tuple[Change, .
     return protect.refuse(changes, stacks) if stacks else changes
 
 
-def kept(plan: Plan, records: _Records, desired: Desired, observed: Observed) -> Plan:
+def kept(world: World, plan: Plan, records: _Records, desired: Desired, observed: Observed) -> Plan:
     """*plan*, in which what nothing declares and must not go yet keeps nothing else of its stack.
 
-    The engine would take it away with the next change of its stack; so it is declared to it as its own record has it.
+    The engine would take it away with the next change of its stack; so it is declared to it as its own record has it, and where that is
+    no longer so, as it is: on hold means that nothing is done to it.
     """
     waiting = {
         change.id
@@ -66,12 +69,15 @@ def kept(plan: Plan, records: _Records, desired: Desired, observed: Observed) ->
     if observed.unread or not waiting:
         return plan
     changes = tuple(replace(change, stands=True) if change.id in waiting else change for change in plan.changes)
-    declared = [_as_recorded(change, records[change.id]) for change in changes if change.id in waiting and change.id in records]
+    known = [change for change in changes if change.id in waiting and change.id in records]
+    declared = [_as_it_is(change, records[change.id], observed, world.kinds[change.id.kind]) for change in known]
     return replace(plan, changes=changes, kept={one.id: one for one in declared})
 
 
-def _as_recorded(change: Change, record: Recorded) -> Resource:
-    return Resource(change.id, record.fields, change.stack, protected=record.protected)
+def _as_it_is(change: Change, record: Recorded, observed: Observed, kind: Kind) -> Resource:
+    resource = Resource(change.id, record.fields, change.stack, protected=record.protected)
+    live = observed.one(change.id)
+    return livefields.as_live(resource, compare.differences(resource, live, kind, observed)) if live else resource
 
 
 def recalled(world: World, plan: Plan, records: _Records, desired: Desired, observed: Observed) -> Plan:

@@ -28,7 +28,7 @@ class Place:
         self.outsider = Outsider(self.world)
         self.outsider.settle_in()
         self.judge = Judge(self.world, self.outsider)
-        self.shielded: dict[str, Service] = {}  # all that was ever applied of services while they were protected
+        self.shielded: dict[str, dict[str, Service]] = {}  # all that was ever applied of services while they were protected, by type
 
     def declare(self, service: Service) -> None:
         """Commit a new service, or another in the place of one of its name."""
@@ -99,19 +99,25 @@ class Place:
 
     def _remember_protection(self) -> None:
         for name, one in self.town.services.items():
-            before = self.shielded.get(name)
-            if before or one.protect:
-                most = max(one.addresses, before.addresses if before else "none", key=ADDRESSES.index)
-                replicas = max(one.replicas, before.replicas if before else 0)
-                self.shielded[name] = self._fit(replace(one, replicas=replicas, addresses=most))
+            known = self.shielded.get(name, {})
+            if known or one.protect:
+                every = [one, *known.values()]
+                most = max((each.addresses for each in every), key=ADDRESSES.index)
+                replicas = max(each.replicas for each in every)
+                self.shielded[name] = {
+                    each.type: self._fit(replace(one, type=each.type, replicas=replicas, addresses=most)) for each in reversed(every)
+                }
 
     def _lift_protection(self) -> None:
-        """What is protected goes in two commits: one that only lifts that, and the next; so one of its own goes before."""
+        """What is protected goes in two commits: one that only lifts that, and the next; so those of its own go before.
+
+        What another type was protected with is lifted by a commit of that type: the next one has no word of it.
+        """
         self.clone(shallow=False)
         wanted = self.town
-        for service in self.shielded.values():
-            self.town = self.town.put(service)
-        if self.shielded:
+        for turn in range(max(map(len, self.shielded.values()), default=0)):
+            for types in self.shielded.values():
+                self.town = self.town.put(list(types.values())[turn % len(types)])
             self._mend()
             self.judge.before()
             self.apply(Trouble())

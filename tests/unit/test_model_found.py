@@ -96,6 +96,21 @@ def test_a_service_that_gets_no_address_is_left_alone_and_others_are_not() -> No
     place.converge()
 
 
+def test_what_is_kept_while_the_repository_is_not_whole_is_left_as_others_made_it() -> None:
+    place = placed(Service("a", "generic", 2, 1, addresses="private"))
+    place.apply(PEACE)
+    place.change("a", replicas=1)
+    place.clone(shallow=True)
+    zone = next(iter(place.world.cloud.route53.records.values()))
+    zone["a-1.db.internal", "A", ""] |= {"TTL": 299}
+    interface = look.things(place.world)["interface/lab/a/a-1"][0]
+    place.world.cloud.ec2.create_tags([look.id_of(interface)], [{"Key": "team", "Value": "nobody"}])
+    place.apply(PEACE)  # the judge refuses whatever the plan does not say
+    assert zone["a-1.db.internal", "A", ""]["TTL"] == 299
+    assert look.tags(interface)["team"] == "nobody"
+    place.converge()
+
+
 class Engine:
     """Ends every change it is given as told, and counts its runs."""
 
