@@ -56,8 +56,8 @@ FAULTS = (
         (
             (
                 _CONTROLLER,
-                "self._pods(self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds), wholly)",
-                "self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds)",
+                "self._pods(live, () if left else wholly)",
+                "live",
             ),
         ),
     ),
