@@ -72,6 +72,20 @@ def test_every_list_is_printed_as_its_schema_says(workshop: Workshop, config: Re
     json.loads(workshop.reconcile(*words, "--repo", config.bare, "--format", "json").stdout)  # held against it by the workshop
 
 
+def test_an_orphan_is_found_by_its_tags_and_told_before_anything_goes(workshop: Workshop, config: Repository) -> None:
+    """A volume with our marks that no document declares and the engine does not know, as a lost state leaves one."""
+    marks = {"address": "volume/lab/ghost/ghost-0/data", "environment": "lab", "service": "ghost"}
+    tags = [{"Key": f"reconciler/{name}", "Value": value} for name, value in marks.items()]
+    made = workshop.aws.ec2.create_volume(
+        AvailabilityZone="us-east-1a", Size=1, TagSpecifications=[{"ResourceType": "volume", "Tags": tags}]
+    )["VolumeId"]
+    (row,) = (one for one in rows(workshop, config, "volumes") if one["id"] == made)
+    assert (row["service"], row["member"], row["name"], row["state"]) == ("ghost", "ghost-0", "data", "orphaned")
+    told = workshop.reconcile("plan", "--repo", config.bare).stdout
+    assert "volume/lab/ghost/ghost-0/data will be forgotten (no longer declared; it is kept)  # data is kept" in told
+    workshop.aws.ec2.delete_volume(VolumeId=made)
+
+
 def test_history_is_what_was_applied_newest_first(workshop: Workshop, config: Repository) -> None:
     entries = rows(workshop, config, "history")
     commit = config.git("rev-parse", "HEAD").stdout.strip()

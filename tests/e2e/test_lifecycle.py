@@ -32,6 +32,8 @@ metadata: {{name: zk}}
 spec:
   type: zookeeper
   replicas: 3
+  addresses: elastic
+  stopped: {stopped}
   volumes: {{data: {{size: 1Gi}}}}
   options: {{heap: 64Mi, tickTime: {tick}}}
 """
@@ -42,6 +44,7 @@ metadata: {{name: web}}
 spec:
   type: generic
   replicas: 3
+  resources: {{requests: {{cpu: {cpu}}}}}
   podTemplate:
     spec:
       containers: [{{name: web, image: "python:3.11", command: [python, -c, "{program}"]}}]
@@ -57,7 +60,7 @@ spec:
   type: redis
   replicas: 6
   volumes: {{data: {{size: 1Gi}}}}
-  options: {{shards: 3, auth: true, nodeTimeout: 2, maxmemory: {memory}}}
+  options: {{shards: 3, auth: true, nodeTimeout: 4, maxmemory: {memory}}}
 """
 # What a client of a cluster does: it knows one name, and is led to the others. {verb} is set or get.
 CLIENT = """\
@@ -84,9 +87,17 @@ client.stop()
 """
 
 
+def zookeeper(*, tick: int = 1500, stopped: bool = False) -> str:
+    return ZOOKEEPER.format(tick=tick, stopped=str(stopped).lower())
+
+
+def web(program: str, cpu: str = "10m") -> str:
+    return GENERIC.format(program=program, cpu=cpu)
+
+
 @pytest.fixture(scope="module")
 def config(workshop: Workshop) -> Repository:
-    files = {"environment.yaml": ENVIRONMENT, "zk.yaml": ZOOKEEPER.format(tick=2000), "web.yaml": GENERIC.format(program=WORKS)}
+    files = {"environment.yaml": ENVIRONMENT, "zk.yaml": zookeeper(tick=2000), "web.yaml": web(WORKS)}
     files["ring.yaml"] = RING.format(memory="32Mi")
     return workshop.repository("config", {f"{FOLDER}/{name}": text for name, text in files.items()})
 
@@ -119,9 +130,9 @@ def until(holds: Callable[[], bool], seconds: float = 240.0) -> None:
         time.sleep(0.2)
 
 
-def turns(workshop: Workshop) -> list[str]:
-    """What was asked of the cluster and done to it so far."""
-    told = workshop.kubectl("get", "jobs", "-l", "reconciler/service=ring,reconciler/initialise", "-o", "json")
+def turns(workshop: Workshop, what: str = "initialise") -> list[str]:
+    """What was asked of the cluster and done to it so far; of *what*, its Jobs' label."""
+    told = workshop.kubectl("get", "jobs", "-l", f"reconciler/service=ring,reconciler/{what}", "-o", "json")
     return [one["metadata"]["annotations"]["reconciler/does"] for one in json.loads(told)["items"]]
 
 
@@ -190,14 +201,18 @@ def test_a_cluster_keeps_its_data_while_all_its_members_restart(workshop: Worksh
     before = {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "ring").items()}
     leading = primaries(workshop)
     applied.commit("More memory", {f"{FOLDER}/ring.yaml": RING.format(memory="48Mi")})
-    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    running, done = begun(workshop, applied), set[str]()
+    while running.poll() is None:
+        done.update(turns(workshop, "leader"))
+        time.sleep(0.2)
+    assert running.returncode == 0
+    assert "have replicas take over" in done  # who leads now is theirs to say: a slow machine may elect once more
     after = current(workshop, "ring")
     assert len(after) == 6
     assert not set(after.values()) & set(before.values())
     assert client(workshop, "get") == "100 ok"
     made = {name: pod["metadata"]["creationTimestamp"] for name, pod in pods(workshop, "ring").items()}
     assert set(sorted(made, key=lambda name: made[name])[3:]) == leading
-    assert primaries(workshop) == made.keys() - leading
 
 
 def test_a_cluster_that_shrinks_loses_no_key_whoever_leads(workshop: Workshop, applied: Repository) -> None:
@@ -217,7 +232,7 @@ def test_a_cluster_that_shrinks_loses_no_key_whoever_leads(workshop: Workshop, a
 def test_who_leads_restarts_last_and_a_kill_in_between_costs_nothing(workshop: Workshop, applied: Repository) -> None:
     config = applied
     leads, before = leader(workshop), {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "zk").items()}
-    config.commit("Tick otherwise", {f"{FOLDER}/zk.yaml": ZOOKEEPER.format(tick=1500)})
+    config.commit("Tick otherwise", {f"{FOLDER}/zk.yaml": zookeeper()})
     running = begun(workshop, config)
     went: dict[str, str] = {}
 
@@ -272,17 +287,76 @@ def znode(workshop: Workshop, member: str, verb: str) -> str:
     return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", ZNODE, member, verb).stdout.strip()
 
 
+def test_a_drain_takes_one_voter_of_three_and_its_elastic_address_goes_with_it(workshop: Workshop, applied: Repository) -> None:
+    """Nobody places members meanwhile: who was taken waits for the next apply, and until then no other may be taken."""
+    before, address = pods(workshop, "zk"), elastic(workshop, "zk-1")
+    node, other = (before[name]["spec"]["nodeName"] for name in ("zk-1", "zk-2"))
+    drain = ("--pod-selector=reconciler/set=zk", "--ignore-daemonsets", "--delete-emptydir-data")
+    workshop.kubectl("drain", node, *drain, "--timeout=60s")
+    refused = workshop.run("kubectl", "drain", other, *drain, "--timeout=8s", code=1).stderr
+    workshop.kubectl("uncordon", other)
+    assert "Cannot evict pod as it would violate the pod's disruption budget" in refused
+    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    workshop.kubectl("uncordon", node)
+    after = pods(workshop, "zk")
+    assert after["zk-1"]["spec"]["nodeName"] != node
+    assert {name for name in after if after[name]["metadata"]["uid"] != before[name]["metadata"]["uid"]} == {"zk-1"}
+    now = elastic(workshop, "zk-1")
+    assert (now["PublicIp"], now["PrivateIpAddress"], now["NetworkInterfaceId"]) == (
+        address["PublicIp"],
+        address["PrivateIpAddress"],
+        address["NetworkInterfaceId"],
+    )
+    assert now["InstanceId"] != address["InstanceId"]
+    assert znode(workshop, "zk-1", "get") == "kept"
+
+
+def elastic(workshop: Workshop, member: str) -> dict[str, Any]:
+    """A member's elastic address as EC2 has it, with the instance that its interface is attached to."""
+    wanted = [{"Name": "tag:reconciler/address", "Values": [f"address/lab/zk/{member}"]}]
+    ec2 = judge(workshop).ec2
+    (found,) = ec2.describe_addresses(Filters=wanted)["Addresses"]
+    (interface,) = ec2.describe_network_interfaces(NetworkInterfaceIds=[found["NetworkInterfaceId"]])["NetworkInterfaces"]
+    return {**found, "InstanceId": interface["Attachment"]["InstanceId"]}
+
+
+def test_a_service_that_is_stopped_and_started_has_all_that_was_its_own(workshop: Workshop, applied: Repository) -> None:
+    applied.commit("Stop zk", {f"{FOLDER}/zk.yaml": zookeeper(stopped=True)})
+    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    assert not pods(workshop, "zk")
+    volumes = {name: found[0] for name, found in judge(workshop).volumes().items() if name.startswith("volume/lab/zk/")}
+    assert len(volumes) == 3
+    assert workshop.reconcile("plan", "--repo", applied.clone, "--detailed-exitcode").stdout.startswith("No changes.")
+    applied.commit("Start zk", {f"{FOLDER}/zk.yaml": zookeeper()})
+    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    assert {znode(workshop, name, "get") for name in pods(workshop, "zk")} == {"kept"}
+    now = judge(workshop).volumes()
+    assert {name: now[name][0]["VolumeId"] for name in volumes} == {name: one["VolumeId"] for name, one in volumes.items()}
+
+
+def test_other_resources_reach_a_running_service_one_member_after_the_other(workshop: Workshop, applied: Repository) -> None:
+    before = current(workshop, "web")
+    applied.commit("More cpu", {f"{FOLDER}/web.yaml": web(WORKS, cpu="20m")})
+    assert "restarts web-2, web-1, web-0" in workshop.reconcile("plan", "--repo", applied.clone).stdout
+    workshop.reconcile(*APPLY, "--repo", applied.clone)
+    after = pods(workshop, "web")
+    assert current(workshop, "web").keys() == before.keys() == after.keys()
+    assert {one["spec"]["containers"][0]["resources"]["requests"]["cpu"] for one in after.values()} == {"20m"}
+    order = sorted(after, key=lambda name: after[name]["metadata"]["creationTimestamp"])
+    assert all(after[later]["metadata"]["creationTimestamp"] >= ready(after[first]) for first, later in pairwise(order))
+
+
 def test_a_bad_revision_costs_one_member_and_a_mended_one_goes_on(workshop: Workshop, applied: Repository) -> None:
     config = applied
     before = current(workshop, "web")
     assert len(before) == 3
-    config.commit("Break it", {f"{FOLDER}/web.yaml": GENERIC.format(program="raise SystemExit(7)")})
+    config.commit("Break it", {f"{FOLDER}/web.yaml": web("raise SystemExit(7)")})
     told = workshop.reconcile("apply", "--auto-approve", "--timeout", "25s", "--repo", config.clone, code=6)
     assert "web-2" in told.stdout + told.stderr
     after = pods(workshop, "web")
     assert {name: after[name]["metadata"]["uid"] for name in ("web-0", "web-1")} == {name: before[name] for name in ("web-0", "web-1")}
     assert all(ready(after[name]) for name in ("web-0", "web-1"))
-    config.commit("Mend it", {f"{FOLDER}/web.yaml": GENERIC.format(program=f"{WORKS};")})
+    config.commit("Mend it", {f"{FOLDER}/web.yaml": web(f"{WORKS};")})
     workshop.reconcile(*APPLY, "--repo", config.clone)
     assert len(current(workshop, "web")) == 3
     assert workshop.reconcile("plan", "--repo", config.clone, "--detailed-exitcode").stdout.startswith("No changes.")
