@@ -5,6 +5,7 @@ What is used of the API is documented, but for one field: `decom` in a document 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -172,7 +173,8 @@ class Cluster:
     def _membership(self, said: Mapping[str, Said]) -> Next:
         base, names = self._base(said), list(self.hosts)
         if new := [names[n] for n in said[base]["unknown"]]:
-            if late := [name for name in new if said[name]["data"]]:
+            strange = [name for name in new if names.index(base) in said[name]["unknown"]]  # others were taken out, and stay after all
+            if late := [name for name in strange if said[name]["data"]]:
                 return f"{late[0]} has no databases: it was written to before it joined {base}, and would bring them along"
             hosts = [self.hosts[name] for name in new]
             return self._script(f"have {', '.join(new)} join {base}", _JOIN, at=self.hosts[base], hosts=hosts)
@@ -182,8 +184,9 @@ class Cluster:
         return None
 
     def _base(self, said: Mapping[str, Said]) -> str:
-        """Whom the others join: who knows the most of them, has databases, and is the first."""
-        return min(self.hosts, key=lambda name: (len(said[name]["unknown"]), not said[name]["data"]))
+        """Whom the others join: who has databases, is known by the most (who was taken out may not have heard of it), and is the first."""
+        strangers = Counter(n for one in said.values() for n in one["unknown"])
+        return min(enumerate(self.hosts), key=lambda one: (not said[one[1]]["data"], strangers[one[0]]))[1]
 
     def _told_zones(self, said: Mapping[str, Said]) -> Next:
         names = [name for name, one in said.items() if one["zone"] != self.zones[name]]

@@ -232,6 +232,12 @@ def test_who_stays_after_all_gets_copies_again(five: Place) -> None:
     assert not any("decom" in doc.fields for doc in five.town.servers[host(0)].nodes.values())
 
 
+def test_who_was_taken_out_and_stays_after_all_is_taken_in_again_with_what_it_has(five: Place) -> None:
+    five.settle(leaving(five))
+    assert five.settle(five.cluster(5).initialisation()) == ["have docs-3, docs-4 join docs-0", "tell members their zones"]
+    assert is_a_cluster(five.town, 5)
+
+
 def test_who_holds_nothing_is_taken_out_whoever_dies_on_the_way(five: Place) -> None:
     wanted, killed = leaving(five), 0
     while isinstance(step := five.ask(wanted), Script):

@@ -229,6 +229,11 @@ EMPTY = {"data": False, "lacks": ["_users", "_replicator", "_global_changes"], "
         (said(m0={**EMPTY, "unknown": [1, 2]}, m1={"unknown": [2]}, m2={**EMPTY, "unknown": [0, 1]}), "have docs-2 join docs-1"),
         (said(m0={**EMPTY, "unknown": [1, 2]}), "docs-0 is linked with docs-1, docs-2"),
         (said(m0={**EMPTY, "unknown": [1, 2]}, m1={"unknown": [0, 2]}, m2={**EMPTY, "unknown": [0, 1]}), "have docs-0, docs-2 join docs-1"),
+        (said(m0={"unknown": [2]}, m1={"unknown": [2]}), "have docs-2 join docs-0"),
+        (
+            said(m0={"unknown": [2]}, m1={"unknown": [2]}, m2={"unknown": [0, 1]}),
+            "docs-2 has no databases: it was written to before it joined docs-0, and would bring them along",
+        ),
         (said(m2={"unlinked": [0]}), "docs-2 is linked with docs-0"),
         (said(m1={"zone": "us-east-1a"}), "tell members their zones"),
         (said(m1={"lacks": ["_users"]}), "docs-1 has _users, as others have"),
