@@ -103,7 +103,7 @@ def found(town: Town, members: int) -> None:
         town.start(one)
     nodes = {f"couchdb@{one}": Doc({}).after({}).after({"zone": ZONES[n % 3]}) for n, one in enumerate(hosts)}
     for one in hosts:
-        town.servers[one] = Node(dict(nodes), {name: hosts[:3] for name in SYSTEM})
+        town.servers[one] = Node(dict(nodes), dict.fromkeys(SYSTEM, hosts[:3]))
 
 
 def is_a_cluster(town: Town, members: int) -> bool:
