@@ -30,6 +30,7 @@ def example(type_: str, **spec: Any) -> str:
 KEEPING = tuple(name for name in sorted(TYPES) if test_stacks.example(name).volumes)  # types whose members may have addresses
 ALONE = tuple(name for name in KEEPING if not test_stacks.example(name).depends_on)
 ODD = tuple(name for name in ALONE if test_stacks.refused(name, replicas=2))  # types of which there cannot be two members
+THREE = ("couchdb", "kafka")  # types whose example needs three members: for its copies, its voters
 
 
 @pytest.mark.parametrize(("type_", "addresses"), [(name, one) for name in TYPES for one in (ADDRESSES if name in KEEPING else ("none",))])
@@ -74,7 +75,7 @@ class Drawn:
 
     def document(self) -> str:
         fields = {
-            "replicas": self.replicas + 2 if self.type == "kafka" else self.replicas | 1 if self.type in ODD else self.replicas,  # voters
+            "replicas": self.replicas + 2 if self.type in THREE else self.replicas | 1 if self.type in ODD else self.replicas,
             "volumes": f"{{data: {{size: {self.size}Gi}}}}",
             "addresses": self.addresses,
             "zones": f"[{', '.join(self.zones)}]",
