@@ -55,7 +55,8 @@ def meaning(kind: str, path: tuple[str, ...], *, sealed: bool) -> Meaning:
         return _of_spec(kind, path)
     if path[:2] == ("metadata", "annotations") and path[-1].startswith(marks.FIXED):
         option = path[-1].removeprefix(marks.FIXED)
-        return _unset, f"a service keeps the {option} that it was begun with; put options.{option} back, or make another service"
+        field = option if option == marks.TYPE else f"options.{option}"
+        return _unset, f"a service keeps the {option} that it was begun with; put {field} back, or make another service"
     if path[-1:] == (marks.ROTATION,):
         return _next, "secrets are rotated one generation at a time, and never back"
     if kind in {"ConfigMap", "Secret"} and path[:1] == ("immutable",):

@@ -196,10 +196,10 @@ def _stateful_set(
     if service.volumes:
         spec["volumeClaimTemplates"] = storage.claim_templates(service, environment)
     metadata = _metadata(service, service.name)
-    if program.fixed:
-        metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in program.fixed.items()}
+    fixed = {marks.TYPE: service.type, **program.fixed}  # another program would find files that are not its own
+    metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in fixed.items()}
     if service.rotation:
-        metadata["annotations"] = {**metadata.get("annotations", {}), marks.ROTATION: str(service.rotation)}
+        metadata["annotations"] = {**metadata["annotations"], marks.ROTATION: str(service.rotation)}
     manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
     return kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.origin)
 

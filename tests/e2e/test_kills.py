@@ -26,7 +26,7 @@ SLACK = 3  # boundaries at the end that a run may be through before: no two have
 
 @pytest.fixture(scope="module")
 def replicas(workshop: Workshop, kills: int) -> Replicas:
-    numbered = {"p": len(kill.CALLS), "b": MOST, "r": kills, "c": kills}
+    numbered = {"p": len(kill.CALLS), "b": MOST, "d": MOST, "r": kills, "c": kills}
     names = (f"{letter}{number:03d}" for letter, count in numbered.items() for number in range(count))
     return replica.settle(workshop, ("reference", "change", *names))
 
@@ -34,6 +34,14 @@ def replicas(workshop: Workshop, kills: int) -> Replicas:
 @pytest.fixture(scope="module")
 def reference(replicas: Replicas) -> Reference:
     return trial.refer(replicas, "reference")
+
+
+@pytest.fixture(scope="module")
+def change(replicas: Replicas) -> Reference:
+    """The apply of a commit that takes a service away, grows a volume, restarts a member and has another playbook."""
+    reference = trial.refer(replicas, "change", changed=True)
+    assert [one[0] for one in reference.standing["volumes"]] == ["volume/NAME/db/db-0/data", "volume/NAME/kv/kv-0/data"]
+    return reference
 
 
 def test_an_apply_in_peace_has_every_kind_of_effect_and_makes_everything_once(reference: Reference) -> None:
@@ -56,12 +64,32 @@ def test_an_apply_in_peace_has_every_kind_of_effect_and_makes_everything_once(re
 def test_an_apply_killed_at_any_boundary_is_taken_up_by_the_next(
     replicas: Replicas, reference: Reference, seed: int, boundary: int | None, subtests: pytest.Subtests
 ) -> None:
+    kills = _at_each("b", reference, seed, boundary)
+    verdicts = _judged(
+        replicas, reference, kills, subtests, lambda one: f"-k apply_killed_at_any --seed {seed} --boundary {one.kill.number}"
+    )
+    _require_hits(verdicts, reference)
+    assert boundary is not None or {one.killed.died for one in verdicts if one.killed.hit} == set(kill.VICTIMS)
+
+
+def test_a_change_killed_at_any_boundary_is_taken_up_by_the_next(
+    replicas: Replicas, change: Reference, seed: int, boundary: int | None, subtests: pytest.Subtests
+) -> None:
+    """A deletion, a growth, a restart and a session among them."""
+    kills = _at_each("d", change, seed, boundary)
+    options = f"-k change_killed_at_any --seed {seed}"
+    verdicts = _judged(replicas, change, kills, subtests, lambda one: f"{options} --boundary {one.kill.number}", changed=True)
+    _require_hits(verdicts, change)
+
+
+def _at_each(letter: str, reference: Reference, seed: int, boundary: int | None) -> dict[str, Kill]:
     wanted = range(len(reference.log) + 1) if boundary is None else [boundary]
-    kills = {f"b{number:03d}": kill.at(number, seed) for number in wanted}
-    verdicts = _judged(replicas, reference, kills, subtests, lambda one: f"-k boundary --seed {seed} --boundary {one.kill.number}")
+    return {f"{letter}{number:03d}": kill.at(number, seed) for number in wanted}
+
+
+def _require_hits(verdicts: list[Verdict], reference: Reference) -> None:
     missed = sorted(one.kill.number for one in verdicts if not one.killed.hit)
     assert all(number > len(reference.log) - SLACK for number in missed), f"boundaries {missed} were not reached"
-    assert boundary is not None or {one.killed.died for one in verdicts if one.killed.hit} == set(kill.VICTIMS)
 
 
 def test_what_a_dead_plugin_was_making_is_not_made_twice(replicas: Replicas, reference: Reference, subtests: pytest.Subtests) -> None:
@@ -86,16 +114,13 @@ def test_an_apply_killed_at_random_is_taken_up_by_the_next(
 
 
 def test_a_change_killed_at_random_is_taken_up_by_the_next(
-    replicas: Replicas, seed: int, kills: int, only_kill: int | None, subtests: pytest.Subtests
+    replicas: Replicas, change: Reference, seed: int, kills: int, only_kill: int | None, subtests: pytest.Subtests
 ) -> None:
-    """A commit that takes a service away, grows a volume, restarts a member and has another playbook."""
-    reference = trial.refer(replicas, "change", changed=True)
-    assert [one[0] for one in reference.standing["volumes"]] == ["volume/NAME/db/db-0/data", "volume/NAME/kv/kv-0/data"]
     chosen = range(kills // CHANGES) if only_kill is None else [only_kill]
     lots = {number: random.Random(f"{seed}/change/{number}") for number in chosen}
-    drawn = {f"c{number:03d}": kill.drawn(lot, len(reference.log), reference.creates) for number, lot in lots.items()}
-    options = f"-k change --seed {seed} --kills {kills}"
-    _judged(replicas, reference, drawn, subtests, lambda one: f"{options} --kill {int(one.name[1:])}", changed=True)
+    drawn = {f"c{number:03d}": kill.drawn(lot, len(change.log), change.creates) for number, lot in lots.items()}
+    options = f"-k change_killed_at_random --seed {seed} --kills {kills}"
+    _judged(replicas, change, drawn, subtests, lambda one: f"{options} --kill {int(one.name[1:])}", changed=True)
 
 
 def _judged(

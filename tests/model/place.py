@@ -28,11 +28,13 @@ class Place:
         self.outsider = Outsider(self.world)
         self.outsider.settle_in()
         self.judge = Judge(self.world, self.outsider)
-        self.shielded: dict[str, dict[str, Service]] = {}  # all that was ever applied of services while they were protected, by type
+        self.shielded: dict[str, Service] = {}  # all that was ever applied of services while they were protected
+        self.types: dict[str, str] = {}  # of each name: a service keeps the one that it was begun with
 
     def declare(self, service: Service) -> None:
         """Commit a new service, or another in the place of one of its name."""
-        self.town = self.town.put(self._fit(service))
+        kept = self.types.setdefault(service.name, service.type)
+        self.town = self.town.put(self._fit(replace(service, type=kept)))
 
     def remove(self, name: str) -> None:
         self.town = self.town.without(name)
@@ -99,25 +101,19 @@ class Place:
 
     def _remember_protection(self) -> None:
         for name, one in self.town.services.items():
-            known = self.shielded.get(name, {})
-            if known or one.protect:
-                every = [one, *known.values()]
-                most = max((each.addresses for each in every), key=ADDRESSES.index)
-                replicas = max(each.replicas for each in every)
-                self.shielded[name] = {
-                    each.type: self._fit(replace(one, type=each.type, replicas=replicas, addresses=most)) for each in reversed(every)
-                }
+            before = self.shielded.get(name)
+            if before or one.protect:
+                most = max(one.addresses, before.addresses if before else "none", key=ADDRESSES.index)
+                replicas = max(one.replicas, before.replicas if before else 0)
+                self.shielded[name] = self._fit(replace(one, replicas=replicas, addresses=most))
 
     def _lift_protection(self) -> None:
-        """What is protected goes in two commits: one that only lifts that, and the next; so those of its own go before.
-
-        What another type was protected with is lifted by a commit of that type: the next one has no word of it.
-        """
+        """What is protected goes in two commits: one that only lifts that, and the next; so one of its own goes before."""
         self.clone(shallow=False)
         wanted = self.town
-        for turn in range(max(map(len, self.shielded.values()), default=0)):
-            for types in self.shielded.values():
-                self.town = self.town.put(list(types.values())[turn % len(types)])
+        for service in self.shielded.values():
+            self.town = self.town.put(service)
+        if self.shielded:
             self._mend()
             self.judge.before()
             self.apply(Trouble())
