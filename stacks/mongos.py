@@ -62,6 +62,7 @@ from stacks import _mongo as mongo
 from stacks import _mongosh as mongosh
 
 PORT = 27017
+ROUTERS = 100  # each is asked by itself, one after the other, and a look has its time and 4 KiB for what they say
 _PATIENCE = 300  # seconds for asking all routers, and for moving a database that is not large
 
 
@@ -208,6 +209,8 @@ def _access(found: dict[str, list[str]]) -> Next:
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     yield from rules.volumes(service, "a router")
+    if service.replicas > ROUTERS:
+        yield "replicas", f"a cluster has {ROUTERS} routers at most", f"choose {ROUTERS} or fewer"
     yield from mongo.in_cluster(service, ["configServer", "shard"])
     shards, servers = mongo.parents(service, "shard"), mongo.parents(service, "configServer")
     if not mongo.is_whole(service):

@@ -234,6 +234,7 @@ WRONG: list[tuple[str, str, str, str]] = [
         "docs-config is a Secret of the namespace default",
     ),
     ("replicas: 2", "replicas: 2\n  volumes: {data: {size: 1Gi}}", "volumes: {data: {size: 1Gi}}", "a router has no volumes"),
+    ("replicas: 2", "replicas: 101", "replicas: 101", "100 routers at most"),
     ("options: {role: configServer}", "options: {role: arbiter}", "options: {role: arbiter}", "role"),
     (
         "options: {role: configServer}",
