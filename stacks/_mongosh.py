@@ -1,6 +1,7 @@
 """What the Jobs of a MongoDB service run: JavaScript for `mongosh`. Passwords come from mounted files only, never from here.
 
-`mongosh` awaits calls of the server by itself, but not within callbacks: so loops, where others would map. What a server refuses is thrown.
+`mongosh` awaits calls of the server by itself, but not within callbacks: so loops, where others would map; and not a call that is returned
+as it is, whose refusal no `catch` around it sees: so names. What a server refuses is thrown.
 """
 
 from __future__ import annotations
@@ -218,7 +219,8 @@ const staying = {staying};
 const db = primary();
 function asked() {
   try {
-    return db.runCommand({ removeShard: leaving });
+    const answer = db.runCommand({ removeShard: leaving });
+    return answer;
   } catch (error) {
     if (error.code !== 70) throw error;
     return { state: "completed" };
