@@ -169,7 +169,7 @@ exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m $KAFKA_LOG4J_OPTS org.apache.kafka.
     }.items()
 }
 
-# MongoDB's server and shell are in no registry; what stands in for them says so in its first line.
+# MongoDB's server, router and shell are in no registry; what stands in for them says so in its first line.
 _MONGO_ENTRYPOINT = """#!/bin/sh
 set -e
 case "$1" in -*) set -- mongod "$@" ;; esac
@@ -177,7 +177,7 @@ exec "$@"
 """
 _MONGO_SCRIPTS = {
     name: f'#!/bin/sh\nPYTHONPATH={_ROOT} PYTHONDONTWRITEBYTECODE=1 exec "{_PYTHON}" -m lab.standins.{name} "$@"\n'
-    for name in ("mongod", "mongosh")
+    for name in ("mongod", "mongos", "mongosh")
 }
 
 # The project's own images, for sessions and members' init containers, and for the reconciler itself: this interpreter, with the

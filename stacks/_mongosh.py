@@ -1,6 +1,7 @@
 """What the Jobs of a MongoDB service run: JavaScript for `mongosh`. Passwords come from mounted files only, never from here.
 
-`mongosh` awaits calls of the server by itself, but not within callbacks: so loops, where others would map. What a server refuses is thrown.
+`mongosh` awaits calls of the server by itself, but not within callbacks: so loops, where others would map; and not a call that is returned
+as it is, whose refusal no `catch` around it sees: so names. What a server refuses is thrown.
 """
 
 from __future__ import annotations
@@ -21,13 +22,28 @@ _OPENING = """\
 const fs = require("fs");
 const secret = (name) => fs.readFileSync("{secrets}/" + name, "utf8");
 const system = "__system:" + secret("keyfile").replace(/\\s/g, "");
-const admin = "{admin}:" + encodeURIComponent(secret("password").replace(/\\n+$/, ""));
 const hosts = {hosts};
 function at(host, login, source) {{
   const wait = "serverSelectionTimeoutMS=4000&connectTimeoutMS=4000&socketTimeoutMS=60000&directConnection=true";
   const uri = login ? "mongodb://" + login + "@" + host + "/?authSource=" + source + "&" + wait : "mongodb://" + host + "/?" + wait;
   return new Mongo(uri).getDB("admin");
 }}
+"""
+
+# Who only has the keyfile, as in a sharded cluster's sets, has no user to ask for.
+_ADMIN = """\
+const admin = "{admin}:" + encodeURIComponent(secret("password").replace(/\\n+$/, ""));
+"""
+
+_ANSWERS = """\
+function answers(host, login, codes) {
+  try {
+    at(host, login, "admin").runCommand({ listDatabases: 1, nameOnly: true });
+    return "in";
+  } catch (error) {
+    return codes[error.code] || "silent";
+  }
+}
 """
 
 _LOOK = """\
@@ -39,14 +55,6 @@ function state(host) {
     return { 18: "foreign", 93: "REMOVED", 94: "new" }[error.code] || "silent";
   }
 }
-function answers(host, login, codes) {
-  try {
-    at(host, login, "admin").runCommand({ listDatabases: 1, nameOnly: true });
-    return "in";
-  } catch (error) {
-    return codes[error.code] || "silent";
-  }
-}
 const said = { members: [], set: [], others: [], user: false };
 for (const host of hosts) {
   const found = state(host);
@@ -55,7 +63,7 @@ for (const host of hosts) {
     continue;
   }
   const stranger = answers(host, "", { 13: "out" });
-  const known = answers(host, admin, { 13: "out", 18: "out" });
+  const known = admin ? answers(host, admin, { 13: "out", 18: "out" }) : "none";
   said.members.push(found + " " + stranger + " " + known);
   if (found === "PRIMARY") {
     const db = at(host, system, "local");
@@ -66,7 +74,7 @@ for (const host of hosts) {
       if (index >= 0) said.set.push([index, one.votes]);
       else if (said.others.length < 3) said.others.push(one.host);
     }
-    said.user = db.runCommand({ usersInfo: "{admin}" }).users.length > 0;
+    if (admin) said.user = db.runCommand({ usersInfo: "{admin}" }).users.length > 0;
   }
 }
 print(JSON.stringify(said));
@@ -172,9 +180,96 @@ print(JSON.stringify(said));
 """
 
 
-def look(hosts: Sequence[str], secrets: str) -> str:
-    """Asks every member how it is, whether it keeps strangers out, and whether it knows the admin."""
-    return _bash(hosts, secrets, _LOOK.replace("{admin}", ADMIN), answers=True)
+_LOOK_ROUTERS = """\
+const shards = {shards};
+const said = { routers: [], shards: [], others: [], user: false };
+for (const host of hosts) {
+  let listed;
+  try {
+    listed = at(host, system, "local").runCommand({ listShards: 1 }).shards;
+  } catch (error) {
+    said.routers.push(error.code === 18 ? "foreign" : "silent");
+    continue;
+  }
+  const stranger = answers(host, "", { 13: "out" });
+  const known = answers(host, admin, { 13: "out", 18: "out" });
+  said.shards = [];
+  said.others = [];
+  for (const one of listed) {
+    const index = shards.indexOf(one._id);
+    const drains = one.draining ? 1 : 0;
+    if (index >= 0) said.shards.push([index, drains]);
+    else if (said.others.length < 3) said.others.push([one._id, drains]);
+  }
+  said.routers.push(stranger + " " + known + " " + (shards.length - said.shards.length));
+  said.user = at(host, system, "local").runCommand({ usersInfo: "{admin}" }).users.length > 0;
+}
+print(JSON.stringify(said));
+"""
+
+_ADD_SHARD = """\
+primary().runCommand({ addShard: {address}, name: {name} });
+"""
+
+# The balancer takes the chunks of a shard that goes; its databases move once these are gone, each to the same shard however often that is
+# asked. What somebody has placed on it by moveCollection stays theirs to move: then this fails, with the names.
+_REMOVE_SHARD = """\
+const leaving = {leaving};
+const staying = {staying};
+const db = primary();
+function asked() {
+  try {
+    const answer = db.runCommand({ removeShard: leaving });
+    return answer;
+  } catch (error) {
+    if (error.code !== 70) throw error;
+    return { state: "completed" };
+  }
+}
+let said = asked();
+for (let tries = 0; tries < 2 && said.state !== "completed"; tries += 1) {
+  said = asked();
+  if (said.state === "completed" || !said.remaining || Number(said.remaining.chunks) > 0) continue;
+  for (const name of said.dbsToMove || []) {
+    let sum = 0;
+    for (const character of name) sum += character.charCodeAt(0);
+    db.runCommand({ movePrimary: name, to: staying[sum % staying.length] });
+  }
+}
+if (said.state !== "completed") said = asked();
+if (said.state !== "completed") {
+  const left = [];
+  for (const what of Object.keys(said.remaining || {})) left.push(what + ": " + said.remaining[what]);
+  throw new Error(leaving + " is drained still (" + left.concat(said.collectionsToMove || []).join(", ") + ")");
+}
+"""
+
+
+def look(hosts: Sequence[str], secrets: str, *, users: bool = True) -> str:
+    """Asks every member how it is, whether it keeps strangers out, and, where there are *users*, whether it knows the admin."""
+    return _bash(hosts, secrets, (_ADMIN if users else 'const admin = "";\n') + _ANSWERS + _LOOK, answers=True)
+
+
+def look_routers(hosts: Sequence[str], secrets: str, shards: Sequence[str]) -> str:
+    """Asks every router whether it keeps strangers out, whether it knows the admin, and which shards there are beside *shards*."""
+    script = _ADMIN + _ANSWERS + _LOOK_ROUTERS.replace("{shards}", json.dumps(list(shards)))
+    return _bash(hosts, secrets, script, answers=True)
+
+
+def add_shard(hosts: Sequence[str], secrets: str, name: str, address: str) -> str:
+    """Has a router take the set at *address* in as shard *name*; of no effect where it is one."""
+    return _bash(hosts, secrets, _PRIMARY + _filled(_ADD_SHARD, name=name, address=address))
+
+
+def remove_shard(hosts: Sequence[str], secrets: str, name: str, staying: Sequence[str]) -> str:
+    """Has a router drain shard *name*, and move to *staying* what only moves if asked to; fails, with what is left, until nothing is."""
+    return _bash(hosts, secrets, _PRIMARY + _filled(_REMOVE_SHARD, leaving=name, staying=list(staying)))
+
+
+def _filled(script: str, **values: Any) -> str:
+    for name, value in values.items():
+        script = script.replace(f"{{{name}}}", json.dumps(value))
+    return script
 
 
 def initiate(hosts: Sequence[str], secrets: str, config: Mapping[str, Any]) -> str:
@@ -204,11 +299,11 @@ def drained(hosts: Sequence[str], secrets: str, leaving: Sequence[str]) -> str:
 
 
 def user(hosts: Sequence[str], secrets: str) -> str:
-    """Makes the admin; of no effect where there is one."""
-    return _bash(hosts, secrets, _PRIMARY + _USER.replace("{admin}", ADMIN))
+    """Makes the admin, of a set or through a router, which is primary to its clients; of no effect where there is one."""
+    return _bash(hosts, secrets, _PRIMARY + _USER)
 
 
 def _bash(hosts: Sequence[str], secrets: str, script: str, *, answers: bool = False) -> str:
-    opening = _OPENING.format(hosts=json.dumps(list(hosts)), secrets=secrets, admin=ADMIN)
-    run = f"mongosh --quiet --norc --nodb --eval {shlex.quote(opening + script)}"
+    opening = _OPENING.format(hosts=json.dumps(list(hosts)), secrets=secrets)
+    run = f"mongosh --quiet --norc --nodb --eval {shlex.quote(opening + script.replace('{admin}', ADMIN))}"
     return f'said=$({run}) || {{ echo "$said"; exit 1; }}\nsay "$said"\n' if answers else f"{run}\n"

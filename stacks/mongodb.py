@@ -15,12 +15,14 @@ The set is named after the service, and its members know each other by their nam
 time, and is ready once each member refuses strangers and takes the password of the user `admin`. That password is made once and lies in
 the Secret `<service>-auth`, key `password`; `options.password` names another Secret instead. The keyfile by which members know each other
 lies in the Secret `<service>-keyfile`. The optional volume `journal` takes WiredTiger's journal. Of more than seven members seven vote.
+
+With `options.role` the set is part of a sharded cluster (`stacks/mongos.py` has a whole one): `configServer`, or `shard`, which names the
+service of its config servers in `dependsOn` and has their keyfile. Such a set listens at a port of its role and has no users of its own:
+those of the cluster are made through its routers, and lie with the config servers. A set keeps the role that it was begun with.
 """
 
 from __future__ import annotations
 
-import json
-import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,14 +34,15 @@ from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, S
 from reconciler.model.quantity import GIB, Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, rules, workload
+from reconciler.resources import member, rules, workload
+from stacks import _mongo as mongo
 from stacks import _mongosh as mongosh
 
-PORT = 27017
 MEMBERS, VOTERS = 50, 7  # https://www.mongodb.com/docs/manual/reference/limits/#replica-sets
 _PATHS = {"data": "/data/db", "journal": "/data/db/journal"}
-_KEYFILE = f"{workload.OWN_PATH}/keyfile"
-_KEY_LENGTH, _LENGTH = 756, 32  # characters of a key, which is base64, and of a password
+_KEY_LENGTH = 756  # characters of a key, which is base64
+_CLUSTER_ROLES = {"configServer": "configsvr", "shard": "shardsvr"}  # as mongod.conf calls them
+_RESERVED = {"admin", "config", "local"}  # what no shard can be called
 _SMALLEST_CACHE = 256 * 2**20
 _STOPS_WITHIN = 60  # seconds: a primary hands over, and what is in memory is written
 _PATIENCE = 300  # seconds for asking fifty members, some of whom are slow
@@ -50,7 +53,8 @@ class Options(Part):
 
     cache_size: Quantity | None = None  # WiredTiger's; by default half of what the memory's limit has beyond 1Gi, and 256Mi at least
     password: SecretRef | None = None  # of the user admin, in the service's namespace; without it one is made
-    shards: Positive = 1
+    role: mongo.Role | None = None  # in a sharded cluster; without one the set is by itself
+    shards: Positive = 1  # a set is one: a cluster of several is several services
 
 
 def _options(service: Service) -> Options:
@@ -58,7 +62,7 @@ def _options(service: Service) -> Options:
 
 
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
-    config = _yaml(_config(service))
+    config = mongo.yaml(_config(service))
     return workload.resources(
         service,
         environment,
@@ -67,36 +71,44 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             mounts={name: path for name, path in _PATHS.items() if name in service.volumes},
             files={"mongod.conf": config},
             signature=config,
-            ports={"mongodb": PORT},
+            ports={"mongodb": _port(service)},
             secrets=_mounted(service),
-            preparing=(_own_keyfile(service),),
+            preparing=(mongo.own_keyfile(service),),
             grace=_STOPS_WITHIN,
+            fixed=_fixed(service),
         ),
     )
+
+
+def _port(service: Service) -> int:
+    return mongo.PORTS[mongo.role(service)]
+
+
+def _fixed(service: Service) -> dict[str, str]:
+    """Other members take another role for another server, and a shard's data says of which cluster it is."""
+    role, parent = mongo.role(service), mongo.config_servers(service)
+    return {"role": f"{role} of {parent.service.name}" if parent and role == "shard" else role} if role else {}
 
 
 def _container(service: Service) -> dict[str, Any]:
     own = ["--bind_ip", "$(FQDN)"] if member.has_interface(service) else []
     return {
         "name": "mongodb",
-        "image": _image(service),
+        "image": mongo.image(service),
         "args": ["mongod", "--config", f"{workload.CONFIG_PATH}/mongod.conf", *own],
-        "readinessProbe": workload.readiness(_probe()),
+        "readinessProbe": workload.readiness(mongo.probe(_port(service))),
     }
-
-
-def _image(service: Service) -> str:
-    return f"mongo:{service.version}"
 
 
 def _config(service: Service) -> dict[str, Any]:
     """mongod.conf; the same for all members, however many there are."""
-    cache = _cache(service)
+    cache, role = _cache(service), mongo.role(service)
     return {
-        "net": {"port": PORT, **({} if member.has_interface(service) else {"bindIpAll": True})},
+        "net": mongo.net(_port(service), own_address=member.has_interface(service)),
         "replication": {"replSetName": service.name},
-        "security": {"authorization": "enabled", "keyFile": _KEYFILE},
-        "setParameter": {"enableLocalhostAuthBypass": False},  # the first user is made by who has the keyfile
+        "security": {"authorization": "enabled", **mongo.security()},
+        "setParameter": mongo.SETTINGS,
+        **({"sharding": {"clusterRole": _CLUSTER_ROLES[role]}} if role else {}),
         "storage": {
             "dbPath": _PATHS["data"],
             **({"wiredTiger": {"engineConfig": {"cacheSizeGB": round(cache / GIB, 3)}}} if cache else {}),
@@ -113,65 +125,31 @@ def _cache(service: Service) -> int:
     return max((limit.bytes - GIB) // 2, _SMALLEST_CACHE) if limit else 0
 
 
-def _yaml(settings: Mapping[str, Any], indent: str = "") -> str:
-    """*settings* as YAML; a scalar as JSON, which YAML reads as it is."""
-    lines = []
-    for name, value in settings.items():
-        lines.append(
-            f"{indent}{name}:\n{_yaml(value, indent + '  ')}" if isinstance(value, Mapping) else f"{indent}{name}: {json.dumps(value)}\n"
-        )
-    return "".join(lines)
-
-
-def _probe() -> str:
-    """Whether a member is primary or secondary, which it says to everybody who greets it; a shell of its own would take a second to start.
-
-    https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/#op_msg; in BSON, true is a byte 1 after the name and its 0.
-    """
-    body = b"\x10hello\0" + struct.pack("<i", 1) + b"\x02$db\0" + struct.pack("<i", 6) + b"admin\0"
-    document = struct.pack("<i", len(body) + 5) + body + b"\0"
-    greeting = struct.pack("<iiiiIB", 21 + len(document), 1, 0, 2013, 0, 0) + document
-    octets = "".join(f"\\x{byte:02x}" for byte in greeting)
-    return f"""\
-exec 3<>"/dev/tcp/$FQDN/{PORT}" || exit 1
-printf '{octets}' >&3
-length=$(timeout 3 head -c 4 <&3 | od -An -tu4)
-[[ $length ]] || {{ echo "no answer" >&2; exit 1; }}
-timeout 3 head -c $((length - 4)) <&3 | tr '\\000\\001' '.+' | grep -aq -e 'isWritablePrimary\\.+' -e 'secondary\\.+' ||
-  {{ echo "neither primary nor secondary" >&2; exit 1; }}
-"""
-
-
 # --- secrets
 
 
 def _mounted(service: Service) -> dict[str, SecretRef]:
-    password = _options(service).password or SecretRef(name=_auth_name(service), key="password")
-    return {"keyfile": SecretRef(name=_keyfile_name(service), key="keyfile"), "password": password}
+    if mongo.role(service):
+        return {"keyfile": mongo.keyfile(_keyfile_owner(service))}
+    password = _options(service).password or SecretRef(name=mongo.auth_name(service), key="password")
+    return {"keyfile": mongo.keyfile(service), "password": password}
 
 
-def _auth_name(service: Service) -> str:
-    return f"{service.name}-auth"
-
-
-def _keyfile_name(service: Service) -> str:
-    return f"{service.name}-keyfile"
+def _keyfile_owner(service: Service) -> Service:
+    """Who made the keyfile: of a shard, its config servers."""
+    parent = mongo.config_servers(service) if mongo.role(service) == "shard" else None
+    return parent.service if parent else service
 
 
 def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
-    """The keyfile, and the password of the user admin unless somebody else's is named."""
-    keyfile = Generated(_keyfile_name(service), {"keyfile": _KEY_LENGTH})
-    return (keyfile,) if _options(service).password else (keyfile, Generated(_auth_name(service), {"password": _LENGTH}))
-
-
-def _own_keyfile(service: Service) -> dict[str, Any]:
-    """A server takes a keyfile only if it is its own, and nobody else may read it."""
-    script = f"""\
-umask 077
-cat {workload.SECRETS_PATH}/keyfile > {_KEYFILE}
-if [ "$(id -u)" = 0 ] && id mongodb > /dev/null 2>&1; then chown mongodb {_KEYFILE}; fi  # as whom the image's entrypoint starts the server
-"""
-    return workload.own_files("keyfile", _image(service), script)
+    """The keyfile, and the password of the user admin unless somebody else's is named; a shard has neither of its own."""
+    options = _options(service)
+    if options.role == "shard":
+        return ()
+    keyfile = Generated(mongo.keyfile_name(service), {"keyfile": _KEY_LENGTH})
+    if options.role or options.password:
+        return (keyfile,)
+    return (keyfile, Generated(mongo.auth_name(service), {"password": mongo.PASSWORD_LENGTH}))
 
 
 # --- how it becomes a set
@@ -179,28 +157,35 @@ if [ "$(id -u)" = 0 ] && id mongodb > /dev/null 2>&1; then chown mongodb {_KEYFI
 
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """Founded by one member, then changed by one member at a time; users are made once there is a primary."""
-    wanted = _Wanted(service.name, tuple((one.name, _host(environment, one.name)) for one in member.members(service, environment)))
-    look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH), _PATIENCE)
+    members = tuple((one.name, mongo.host(service, environment, one.name)) for one in member.members(service, environment))
+    wanted = _Wanted(service.name, members, mongo.role(service))
+    look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH, users=wanted.has_users), _PATIENCE)
     return Initialisation(look, lambda said: _next(wanted, said), closed=True)
-
-
-def _host(environment: Environment, name: str) -> str:
-    return f"{cloud.fqdn(environment, name)}:{PORT}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The set as the spec has it: its members in their order, each with its host."""
+    """The set as the spec has it: its members in their order, each with its host, and its role in a sharded cluster."""
 
     name: str
     members: tuple[tuple[str, str], ...]
+    role: str
 
     @property
     def hosts(self) -> list[str]:
         return [host for _, host in self.members]
 
+    @property
+    def has_users(self) -> bool:
+        """Those of a sharded cluster are its routers' to make: they lie with the config servers, and no shard asks for them."""
+        return not self.role
+
     def founded(self) -> Script:
-        config = {"_id": self.name, "members": [{"_id": n, "host": host, **_voting(int(n < VOTERS))} for n, host in enumerate(self.hosts)]}
+        config = {
+            "_id": self.name,
+            **({"configsvr": True} if self.role == "configServer" else {}),
+            "members": [{"_id": n, "host": host, **_voting(int(n < VOTERS))} for n, host in enumerate(self.hosts)],
+        }
         return Script("initiate the set", mongosh.initiate(self.hosts, workload.SECRETS_PATH, config))
 
     def changed(self, does: str, host: str, member: Mapping[str, Any] | None) -> Script:
@@ -226,9 +211,9 @@ def _next(wanted: _Wanted, said: Said) -> Next:
         return wanted.founded()
     if "PRIMARY" not in states.values():
         return "the set has a primary"
-    if not said["user"]:
+    if wanted.has_users and not said["user"]:
         return Script(f"make the user {mongosh.ADMIN}", mongosh.user(wanted.hosts, workload.SECRETS_PATH))
-    return _membership(wanted, said, states) or _access(found)
+    return _membership(wanted, said, states) or _access(wanted, found)
 
 
 def _membership(wanted: _Wanted, said: Said, states: Mapping[str, str]) -> Next:
@@ -250,13 +235,13 @@ def _membership(wanted: _Wanted, said: Said, states: Mapping[str, str]) -> Next:
     return None
 
 
-def _access(found: list[tuple[str, ...]]) -> Next:
+def _access(wanted: _Wanted, found: list[tuple[str, ...]]) -> Next:
     for name, state, stranger, admin in found:
         if state not in ("PRIMARY", "SECONDARY"):
             return f"{name} is primary or secondary ({state})"
         if stranger != "out":
             return f"{name} refuses strangers"
-        if admin != "in":
+        if wanted.has_users and admin != "in":
             return f"{name} takes the password of the user {mongosh.ADMIN}"
     return None
 
@@ -267,22 +252,24 @@ def _access(found: list[tuple[str, ...]]) -> Next:
 def leader(service: Service, environment: Environment) -> Script:
     """The set's primary, whose restart stops writes until another is voted for."""
     names = [one.name for one in member.members(service, environment)]
-    return Script(LOOK, mongosh.leader([_host(environment, name) for name in names], workload.SECRETS_PATH, names), _PATIENCE)
+    return Script(LOOK, mongosh.leader(_hosts(service, environment), workload.SECRETS_PATH, names), _PATIENCE)
+
+
+def _hosts(service: Service, environment: Environment) -> list[str]:
+    return [mongo.host(service, environment, one.name) for one in member.members(service, environment)]
 
 
 def hand_over(service: Service, environment: Environment, leaders: tuple[str, ...]) -> Script | None:
     """The primary steps down once another has all that it has."""
     if service.replicas == 1:
         return None
-    hosts = [_host(environment, one.name) for one in member.members(service, environment)]
-    return _step_down(hosts, [_host(environment, name) for name in leaders])
+    return _step_down(_hosts(service, environment), [mongo.host(service, environment, name) for name in leaders])
 
 
 def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
     """Taken out of the set one at a time, so that the others are a majority of it whenever somebody goes."""
-    staying = [_host(environment, one.name) for one in member.members(service, environment)]
-    going = {_host(environment, name): name for name in leaving}
-    hosts = [*staying, *going]
+    going = {mongo.host(service, environment, name): name for name in leaving}
+    hosts = [*_hosts(service, environment), *going]
     look = Script(LOOK, mongosh.drained(hosts, workload.SECRETS_PATH, list(going)), _PATIENCE)
 
     def decide(said: Said) -> Next:
@@ -306,8 +293,7 @@ def _step_down(hosts: list[str], leaving: list[str]) -> Script:
 
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
-    if _options(service).shards > 1:
-        yield "options.shards", "sharded clusters are not there yet", "leave it out: a replica set is one shard"
+    yield from _check_role(service)
     if service.replicas % 2 == 0:
         fewer, more = service.replicas - 1, service.replicas + 1
         yield "replicas", f"{service.replicas} members survive the loss of no more than {fewer} would", f"choose {fewer} or {more}"
@@ -315,6 +301,20 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
         yield "replicas", f"a replica set has {MEMBERS} members at most", f"choose {MEMBERS - 1} or fewer"
     yield from rules.volumes(service, "MongoDB", ["data"], ["journal"])
     yield from _check_cache(service)
+
+
+def _check_role(service: Service) -> Iterator[Check]:
+    options = _options(service)
+    if options.shards > 1:
+        hint = "one of role: configServer, one of role: shard for each shard, and one of type mongos that depends on them all"
+        yield "options.shards", "a replica set is one shard: a sharded cluster is several services", hint
+    if options.role and options.password:
+        why = "a set of a sharded cluster has no users of its own: those of the cluster are made through its routers"
+        yield "options.password", why, "name it at the service of type mongos"
+    if options.role == "shard":
+        yield from mongo.in_cluster(service, ["configServer"])
+        if service.name in _RESERVED:
+            yield "options.role", f"MongoDB has no shard of the name {service.name}", "call the service otherwise"
 
 
 def _check_cache(service: Service) -> Iterator[Check]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 import subprocess
@@ -42,18 +43,24 @@ class Party:
     def hosts(self) -> list[str]:
         return [f"127.0.0.1:{port}" for port in self.ports]
 
-    def start(self, port: int) -> None:
+    def start(self, port: int, set_name: str = "docs", role: str = "") -> None:
         (self.folder / str(port)).mkdir(exist_ok=True)
-        config = self.folder / f"{port}.conf"
-        config.write_text(
-            f"net: {{port: {port}, bindIp: 127.0.0.1}}\nreplication: {{replSetName: docs}}\n"
-            f"security: {{keyFile: {self.folder}/key, authorization: enabled}}\nstorage: {{dbPath: {self.folder}/{port}}}\n"
+        self.run_server(
+            "mongod",
+            port,
+            f"replication: {{replSetName: {set_name}}}\nsecurity: {{keyFile: {self.folder}/key, authorization: enabled}}\n"
+            f"storage: {{dbPath: {self.folder}/{port}}}\n" + (f"sharding: {{clusterRole: {role}}}\n" if role else ""),
         )
+
+    def run_server(self, name: str, port: int, settings: str, within: float = 60) -> None:
+        config = self.folder / f"{port}.conf"
+        config.write_text(f"net: {{port: {port}, bindIp: 127.0.0.1}}\n{settings}")
         log = (self.folder / f"{port}.log").open("a")
-        command = [sys.executable, "-m", "lab.standins.mongod", "--config", str(config)]
+        command = [sys.executable, "-m", f"lab.standins.{name}", "--config", str(config)]
         self.processes[port] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
         log.close()
-        until(lambda: answers(port))
+        until(lambda: answers(port) or self.processes[port].poll() is not None, within)
+        assert answers(port), (self.folder / f"{port}.log").read_text()
 
     def kill(self, port: int) -> None:
         self.processes[port].kill()
@@ -95,23 +102,35 @@ def until(holds: Callable[[], bool], within: float = 60) -> None:
         time.sleep(0.1)
 
 
-@pytest.fixture
-def party(tmp_path: Path) -> Iterator[Party]:
-    listening = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
-    made = Party(tmp_path, [one.getsockname()[1] for one in listening])
-    for one in listening:
-        one.close()
+@contextlib.contextmanager
+def gathered(folder: Path, number: int) -> Iterator[Party]:
+    """A party of *number* ports, with what its servers and Jobs find in files."""
+    held = [socket.socket() for _ in range(number)]  # bound and not listening: a server may have the port, and nobody is given it meanwhile
+    for one in held:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        one.bind(("127.0.0.1", 0))
+    made = Party(folder, [one.getsockname()[1] for one in held])
     for name, content in {"key": KEY, "keyfile": KEY + "\n", "password": PASSWORD + "\n"}.items():
-        (tmp_path / name).write_text(content)
-        (tmp_path / name).chmod(0o400)
-    (tmp_path / "bin").mkdir()
-    shell = tmp_path / "bin" / "mongosh"
+        (folder / name).write_text(content)
+        (folder / name).chmod(0o400)
+    (folder / "bin").mkdir()
+    shell = folder / "bin" / "mongosh"
     shell.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m lab.standins.mongosh "$@"\n')
     shell.chmod(0o755)
-    yield made
-    for process in made.processes.values():
-        process.kill()
-        process.wait()
+    try:
+        yield made
+    finally:
+        for process in made.processes.values():
+            process.kill()
+            process.wait()
+        for one in held:
+            one.close()
+
+
+@pytest.fixture
+def party(tmp_path: Path) -> Iterator[Party]:
+    with gathered(tmp_path, 3) as made:
+        yield made
 
 
 def test_every_step_of_a_set_may_be_taken_twice(party: Party) -> None:

@@ -12,8 +12,9 @@ from pymongo import errors
 
 
 def connected(question: dict[str, Any], host: str = "", **more: Any) -> pymongo.MongoClient[dict[str, Any]]:
-    """To the set by the names of its members, or to one of them."""
-    place = {"host": host, "directConnection": True} if host else {"host": question["hosts"], "replicaSet": question["set"]}
+    """To a set by the names of its members, to one of them, or to a cluster by the names of its routers."""
+    of_set = {"replicaSet": question["set"]} if "set" in question else {}
+    place = {"host": host, "directConnection": True} if host else {"host": question["hosts"], **of_set}
     return pymongo.MongoClient(**place, **more, serverSelectionTimeoutMS=30_000, timeoutMS=60_000)
 
 
@@ -48,6 +49,26 @@ def read(question: dict[str, Any]) -> dict[str, Any]:
     return {"members": said, "votes": {one["host"]: one["votes"] for one in config["members"]}}
 
 
+def scatter(question: dict[str, Any]) -> dict[str, Any]:
+    """Write a document into each of several databases of a cluster: where each of these lies."""
+    client = connected(question, username="admin", password=question["password"])
+    for name in question["databases"]:
+        client[name].papers.insert_one({"_id": name})
+    return {"homes": {one["_id"]: one["primary"] for one in client.config.databases.find()}}
+
+
+def gather(question: dict[str, Any]) -> dict[str, Any]:
+    """What is in each of these databases, which shards there are, and whether strangers are refused."""
+    client = connected(question, username="admin", password=question["password"])
+    documents = {name: [one["_id"] for one in client[name].papers.find()] for name in question["databases"]}
+    shards = sorted(one["_id"] for one in client.admin.command("listShards")["shards"])
+    return {"documents": documents, "shards": shards, **knock(question)}
+
+
+def knock(question: dict[str, Any]) -> dict[str, Any]:
+    return {"refuses": all(refuses(connected(question, host)) for host in question["hosts"])}
+
+
 def refuses(stranger: pymongo.MongoClient[dict[str, Any]]) -> bool:
     refused = 0
     for ask in (stranger.judged.numbers.find_one, lambda: stranger.admin.command("listDatabases")):
@@ -60,4 +81,4 @@ def refuses(stranger: pymongo.MongoClient[dict[str, Any]]) -> bool:
 
 if __name__ == "__main__":
     asked = json.load(sys.stdin)
-    print(json.dumps({"write": write, "read": read}[asked["do"]](asked)))  # noqa: T201 - the answer
+    print(json.dumps({"write": write, "read": read, "scatter": scatter, "gather": gather, "knock": knock}[asked["do"]](asked)))  # noqa: T201 - the answer

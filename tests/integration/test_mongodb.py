@@ -1,4 +1,4 @@
-"""A MongoDB service in the lab: founded, closed to strangers, grown, shrunk, and written to all the time while its primary is lost.
+"""MongoDB in the lab: a set, founded, closed to strangers, grown, shrunk, and written to while its primary is lost; and a sharded cluster.
 
 Its server and its shell are the lab's stand-ins (lab/README.md says what they are not); the client is the unchanged driver.
 """
@@ -30,7 +30,8 @@ from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done
-from reconciler.model.service import Service
+from reconciler.model.service import Parent, Service
+from reconciler.resources import marks
 from tests.integration.by_hand import TYPES, Hand
 from tests.integration.test_members import Party, Wall
 
@@ -49,6 +50,26 @@ THREE = Service(
     options={"cacheSize": "256Mi"},
 )
 FIVE = THREE.model_copy(update={"replicas": 5})
+
+
+def of_cluster(name: str, type_: str, *parents: Service, **options: str) -> Service:
+    """One of the services of a sharded cluster, each of one member, which depends on *parents*."""
+    return Service(
+        name=name,
+        type=type_,
+        version="8.0",
+        namespace="papers",
+        replicas=1,
+        volumes={"data": {"size": "1Gi"}} if type_ == "mongodb" else {},
+        options=options,
+        depends_on=tuple(one.name for one in parents),
+        parents=tuple(Parent(one.model_copy(update={"parents": ()}), (f"{one.name}-0",)) for one in parents),
+    )
+
+
+CONFIG = of_cluster("tome-config", "mongodb", role="configServer")
+SHARDS = tuple(of_cluster(f"tome-{letter}", "mongodb", CONFIG, role="shard") for letter in "ab")
+ROUTER = of_cluster("tome", "mongos", CONFIG, *SHARDS)
 
 
 class Papers:
@@ -70,19 +91,19 @@ class Papers:
         self.hand.cluster.delete(Namespace, "papers")
         self.hand.close()
 
-    def apply(self, service: Service) -> None:
-        self.hand.apply([service])
+    def apply(self, *services: Service) -> None:
+        self.hand.apply(services)
 
-    def settle(self, service: Service, also: Callable[[Standing], bool] = lambda _: True) -> None:
-        """Tick until every member works and the service is initialised."""
-        desired = self.desired(service)
+    def settle(self, *services: Service, also: Callable[[Standing], bool] = lambda _: True) -> None:
+        """Tick until every member works and all *services* are initialised."""
+        desired = self.desired(*services)
         members, end = declared(desired.services, desired.environment, TYPES), time.monotonic() + WITHIN
         while True:
             initialiser = Initialiser(self.party.cluster, self.secrets, Wall(), TYPES)
             assert initialiser.bind(desired) == {}
             standing = self.party.controller.tick(members)
-            told = initialiser.tick(desired, members, standing.live)["docs"]
-            if (standing.services["docs"], told) == (Done(), Done()) and also(standing):
+            told = initialiser.tick(desired, members, standing.live)
+            if all((standing.services[one.name], told[one.name]) == (Done(), Done()) for one in services) and also(standing):
                 return
             assert time.monotonic() < end, (standing.members, told)
             time.sleep(0.3)
@@ -95,21 +116,25 @@ class Papers:
             assert time.monotonic() < end, told
             time.sleep(0.3)
 
-    def desired(self, service: Service) -> Desired:
-        resources = {one.id: one for one in TYPES["mongodb"].resources(service, self.hand.environment)}
-        return Desired(self.hand.environment, Revision("1", "", "papers"), (service,), resources)
+    def desired(self, *services: Service) -> Desired:
+        resources = {one.id: one for service in services for one in TYPES[service.type].resources(service, self.hand.environment)}
+        return Desired(self.hand.environment, Revision("1", "", "papers"), services, resources)
 
-    def jobs(self) -> list[str]:
-        """What was done, in the order of the turns."""
-        found = list(self.hand.cluster.list(Job, namespace="papers"))
+    def jobs(self, service: str = "docs") -> list[str]:
+        """What was done for *service*, in the order of the turns."""
+        found = list(self.hand.cluster.list(Job, namespace="papers", labels={marks.SERVICE: service}))
         found.sort(key=lambda one: int(_metadata(one).labels["reconciler/turn"]))
         return [_metadata(one).annotations["reconciler/does"] for one in found]
 
     def client(self, replicas: int, **question: Any) -> subprocess.Popen[str]:
         """A driver inside the lab, where it finds members by their names only."""
-        secret = self.hand.cluster.get(Secret, "docs-auth", namespace="papers")
-        password = base64.b64decode((secret.data or {})["password"]).decode()
-        asked = {"set": "docs", "hosts": [f"docs-{n}.{ZONE}:27017" for n in range(replicas)], "password": password, **question}
+        hosts = [f"docs-{n}.{ZONE}:27017" for n in range(replicas)]
+        return self.inside("docs", {"set": "docs", "hosts": hosts, **question})
+
+    def inside(self, service: str, question: dict[str, Any]) -> subprocess.Popen[str]:
+        """The client with *question*, and the password of *service*."""
+        secret = self.hand.cluster.get(Secret, f"{service}-auth", namespace="papers")
+        asked = {**question, "password": base64.b64decode((secret.data or {})["password"]).decode()}
         command = namespace.entering(self.hand.lab.pid, [sys.executable, str(ROOT / "tests/integration/mongo_client.py")], directory="/")
         client = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert client.stdin
@@ -160,7 +185,7 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
     writing = papers.client(3, do="write", first=10_000, seconds=12)
     time.sleep(3)
     papers.hand.cluster.delete(Pod, primary, namespace="papers")
-    papers.settle(THREE, lambda standing: standing.live.running(primary)[0].uid != old)
+    papers.settle(THREE, also=lambda standing: standing.live.running(primary)[0].uid != old)
     second = answer(writing)
     assert not second["failed"]
     assert second["primary"][0] != f"{primary}.{ZONE}"
@@ -191,3 +216,28 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
     said = papers.ask(3, do="read")
     assert said["votes"] == {f"docs-{n}.{ZONE}:27017": 1 for n in range(3)}
     assert all(wanted <= set(one["numbers"]) for one in said["members"].values())
+
+
+def test_a_sharded_cluster_is_put_together_from_nothing_and_a_shard_that_goes_leaves_its_data_behind(papers: Papers) -> None:
+    """F10, F11: config servers, two shards and a router begin at once, in any order; ready once the router refuses strangers, too."""
+    began = time.monotonic()
+    papers.apply(CONFIG, *SHARDS, ROUTER)
+    papers.settle(CONFIG, *SHARDS, ROUTER)
+    print(f"put together in {time.monotonic() - began:.0f} s")  # noqa: T201 - measured
+    question = {"hosts": [f"tome-0.{ZONE}:27017"], "databases": ["letters", "notes", "tales"]}
+    homes = answer(papers.inside("tome", {**question, "do": "scatter"}))["homes"]
+    assert set(homes.values()) == {"tome-a", "tome-b"}
+    said = answer(papers.inside("tome", {**question, "do": "gather"}))
+    wanted = {name: [name] for name in question["databases"]}
+    assert said == {"documents": wanted, "shards": ["tome-a", "tome-b"], "refuses": True}
+    for host in (f"tome-a-0.{ZONE}:27018", f"tome-config-0.{ZONE}:27019"):
+        assert answer(papers.inside("tome", {"hosts": [host], "do": "knock"})) == {"refuses": True}
+
+    kept = of_cluster("tome", "mongos", CONFIG, SHARDS[1])
+    began = time.monotonic()
+    papers.apply(kept)
+    papers.settle(CONFIG, *SHARDS, kept)
+    print(f"a shard is out after {time.monotonic() - began:.0f} s")  # noqa: T201 - measured
+    said = answer(papers.inside("tome", {**question, "do": "gather"}))
+    assert said == {"documents": wanted, "shards": ["tome-b"], "refuses": True}
+    assert papers.jobs("tome") == ["look"]  # what was done before it does not count

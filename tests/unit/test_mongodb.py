@@ -145,7 +145,9 @@ def test_the_configuration_is_yaml_and_says_nothing_of_how_many_there_are() -> N
 
 
 def files(service: Service) -> dict[str, str]:
-    found: dict[str, str] = next(resource.fields["data"] for id, resource in rendered(service).items() if "config" in id)
+    found: dict[str, str] = next(
+        resource.fields["data"] for id, resource in rendered(service).items() if "/ConfigMap/" in id and id.endswith("-config")
+    )
     return found
 
 

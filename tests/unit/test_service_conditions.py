@@ -62,7 +62,7 @@ def test_a_parent_of_whom_nothing_is_known_is_not_called_ready() -> None:
     assert (first.type, first.status) == ("DependenciesReady", "Unknown")
 
 
-@pytest.mark.parametrize("name", ["postgresql", "mongodb", "mariadb"])
+@pytest.mark.parametrize("name", ["postgresql", "mongodb", "mongos", "mariadb"])
 def test_types_that_always_have_passwords_see_to_it_that_strangers_are_refused(name: str) -> None:
     wanted = TYPES[name].initialise(example(name), ENVIRONMENT)
     assert wanted

@@ -128,7 +128,7 @@ def test_scaling_up_leaves_old_members_as_they_are(service: Service, addresses: 
     assert names == [f"{service.name}-{n}" for n in range(13)]
 
 
-@pytest.mark.parametrize("name", ["redis", "generic", "mongodb", "postgresql"])
+@pytest.mark.parametrize("name", ["redis", "generic", "mongodb", "mongos", "postgresql"])
 def test_scaling_up_restarts_nobody_where_members_need_not_know_each_other(name: str) -> None:
     few, many = (rendered(changed(example(name), replicas=count)) for count in (1, 5))
     one, other = (next(found[id].fields["spec"] for id in found if "StatefulSet" in id) for found in (few, many))
@@ -240,7 +240,7 @@ WRONG: list[tuple[str, dict[str, Any], str, str]] = [
     ("mongodb", {"replicas": 51}, "replicas", "50 members at most"),
     ("mongodb", {"volumes": {}}, "volumes", "needs the volume data"),
     ("mongodb", {"volumes": {"data": {"size": "1Gi"}, "log": {"size": "1Gi"}}}, "volumes.log", "data and journal"),
-    ("mongodb", {"options": {"shards": 3}}, "options.shards", "not there yet"),
+    ("mongodb", {"options": {"shards": 3}}, "options.shards", "several services"),
     ("mongodb", {"options": {"cacheSize": "64Mi"}}, "options.cacheSize", "less than 256Mi"),
     ("mongodb", {"options": {"cacheSize": "4Gi"}}, "options.cacheSize", "leaves nothing"),
     ("mongodb", {"options": {}, "resources": {"limits": {"memory": "256Mi"}}}, "options.cacheSize", "leaves nothing"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import signal
 import sys
 from contextlib import suppress
 
@@ -13,24 +12,22 @@ from lab.standins.mongod.disk import Journal, Taken
 from lab.standins.mongod.log import Log
 from lab.standins.mongod.member import Member
 from lab.standins.mongod.rounds import Rounds
-from lab.standins.mongod.server import Commands, Server, serve
+from lab.standins.mongod.server import Commands, Server, asked_to_end, serve
 
-COMMANDS = Commands({**sessions.HANDLERS, **writes.HANDLERS, **replication.HANDLERS}, sessions.FREE)
+COMMANDS: Commands[Server] = Commands({**sessions.HANDLERS, **writes.HANDLERS, **replication.HANDLERS}, sessions.FREE)
 _UNUSABLE = 48  # the exit code of a server that cannot have its address
 
 
 async def run(wanted: settings.Settings, journal: Journal) -> None:
     """Serve until the process is asked to end."""
-    member = Member(wanted.set_name, Log(journal))
+    member = Member(wanted.set_name, Log(journal), wanted.role)
     rounds = Rounds(member, wanted.secret)
     own = scram.stored(wanted.secret) if wanted.secret else None
     server = Server(member, rounds, wanted.secret, own)
     listening = await asyncio.start_server(functools.partial(serve, server, COMMANDS), list(wanted.bind), wanted.port)
     print(f"stand-in for mongod: {wanted.set_name} waits for connections on {wanted.bind}, port {wanted.port}", flush=True)  # noqa: T201
-    running, ended = asyncio.create_task(rounds.run()), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, ended.set)
-    over = asyncio.create_task(ended.wait())
+    running = asyncio.create_task(rounds.run())
+    over = asyncio.create_task(asked_to_end().wait())
     await asyncio.wait([running, over], return_when=asyncio.FIRST_COMPLETED)
     if running.done():
         running.result()  # raises what went wrong

@@ -20,10 +20,17 @@ def filled(config: Mapping[str, Any], term: int) -> Document:
     return {"version": 1, **given, "term": term, "members": members, "settings": {**_SETTINGS, **given.get("settings", {})}}
 
 
-def check(config: Document, set_name: str) -> None:
-    """Raises Refusal: it cannot be a configuration of the set *set_name*."""
-    for fault in _faults(config, set_name):
+def check(config: Document, set_name: str, role: str) -> None:
+    """Raises Refusal: it cannot be a configuration of the set *set_name*, whose members were started with *role*."""
+    for fault in (*_faults(config, set_name), *_misplaced(config, role)):
         raise Refusal(93, fault)
+
+
+def _misplaced(config: Document, role: str) -> Iterator[str]:
+    if role == "configsvr" and not config.get("configsvr"):
+        yield "Nodes started with the --configsvr flag must have configsvr:true in their config"
+    if role != "configsvr" and config.get("configsvr"):
+        yield "Nodes being used for config servers must be started with the --configsvr flag"
 
 
 def _faults(config: Document, set_name: str) -> Iterator[str]:

@@ -46,10 +46,11 @@ class View:
 
 @dataclass(slots=True)
 class Member:
-    """*set_name* is that of the configuration file; *log* has everything that outlives a restart."""
+    """*set_name* and *role* are those of the configuration file; *log* has everything that outlives a restart."""
 
     set_name: str
     log: Log
+    role: str = ""
     identity: ObjectId = field(default_factory=ObjectId)
     own: str = ""  # how the configuration calls this member
     state: State = State.STARTUP

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from lab.standins.mongod import config as configs
+from lab.standins.mongod import writes
 from lab.standins.mongod.member import Member, State
 from lab.standins.mongod.refusal import Refusal
 from lab.standins.mongod.scram import SYSTEM
-from lab.standins.mongod.server import Connection, Handler, now
+from lab.standins.mongod.server import Connection, Handler, Server, now
 from lab.standins.mongod.wire import Document
 
+_IDENTITY = "admin.system.version"
 _LONG_POLL = 1.0  # seconds that a follower waits for something new
 
 
@@ -18,21 +20,21 @@ def _config(member: Member) -> Document:
     return member.config
 
 
-async def initiate(connection: Connection, body: Document) -> Document:
+async def initiate(connection: Connection[Server], body: Document) -> Document:
     await connection.server.rounds.initiate(body["replSetInitiate"])
     return {}
 
 
-async def reconfigure(connection: Connection, body: Document) -> Document:
+async def reconfigure(connection: Connection[Server], body: Document) -> Document:
     await connection.server.rounds.reconfigure(body["replSetReconfig"], force=bool(body.get("force")))
     return {}
 
 
-async def get_config(connection: Connection, _body: Document) -> Document:
+async def get_config(connection: Connection[Server], _body: Document) -> Document:
     return {"config": _config(connection.server.member)}
 
 
-async def get_status(connection: Connection, _body: Document) -> Document:
+async def get_status(connection: Connection[Server], _body: Document) -> Document:
     member = connection.server.member
     config = _config(member)
     if member.state is State.REMOVED:
@@ -52,21 +54,21 @@ def _status(member: Member, one: Document) -> Document:
     return {**base, "health": float(state is not State.DOWN), "state": int(state), "stateStr": text}
 
 
-async def is_self(connection: Connection, _body: Document) -> Document:
+async def is_self(connection: Connection[Server], _body: Document) -> Document:
     return {"id": connection.server.member.identity}
 
 
-async def heartbeat(connection: Connection, body: Document) -> Document:
+async def heartbeat(connection: Connection[Server], body: Document) -> Document:
     _only_members(connection)
     return await connection.server.rounds.heard({**body, "set": body["replSetHeartbeat"]})
 
 
-async def request_votes(connection: Connection, body: Document) -> Document:
+async def request_votes(connection: Connection[Server], body: Document) -> Document:
     _only_members(connection)
     return connection.server.member.vote(body)
 
 
-async def step_up(connection: Connection, _body: Document) -> Document:
+async def step_up(connection: Connection[Server], _body: Document) -> Document:
     _only_members(connection)
     member = connection.server.member
     if not member.is_electable() or not await connection.server.rounds.stand(is_asked=True):
@@ -74,12 +76,12 @@ async def step_up(connection: Connection, _body: Document) -> Document:
     return {}
 
 
-async def step_down(connection: Connection, _body: Document) -> Document:
+async def step_down(connection: Connection[Server], _body: Document) -> Document:
     await connection.server.rounds.step_down()
     return {}
 
 
-async def pull(connection: Connection, body: Document) -> Document:
+async def pull(connection: Connection[Server], body: Document) -> Document:
     """What follows a follower's last entry. The real server's members read each other's `local.oplog.rs` by find and getMore."""
     _only_members(connection)
     member = connection.server.member
@@ -93,12 +95,24 @@ async def pull(connection: Connection, body: Document) -> Document:
     return said
 
 
-def _only_members(connection: Connection) -> None:
+async def add_shard(connection: Connection[Server], body: Document) -> Document:
+    """Be a shard of the cluster whose router asks: this set remembers of which, and is of no other from then on."""
+    _only_members(connection)
+    server, wanted = connection.server, {"_id": "shardIdentity", **body["shardIdentity"]}
+    if server.member.role != "shardsvr":
+        raise Refusal(203, "Cannot accept sharding commands if not started with --shardsvr")
+    known = server.log.documents.get(_IDENTITY, "shardIdentity")
+    if known and (known["shardName"], known["clusterId"]) != (wanted["shardName"], wanted["clusterId"]):
+        raise Refusal(20, f"this set is the shard {known['shardName']} of another cluster, or was it")
+    return await writes.write(connection, body, [] if known else [(_IDENTITY, "shardIdentity", wanted)], {})
+
+
+def _only_members(connection: Connection[Server]) -> None:
     if connection.server.secret and connection.user != f"local.{SYSTEM}":
         raise Refusal(13, "not authorized: only members of the set ask this")
 
 
-HANDLERS: dict[str, Handler] = {
+HANDLERS: dict[str, Handler[Server]] = {
     "replSetInitiate": initiate,
     "replSetReconfig": reconfigure,
     "replSetGetConfig": get_config,
@@ -109,4 +123,5 @@ HANDLERS: dict[str, Handler] = {
     "replSetStepUp": step_up,
     "standinPull": pull,
     "_isSelf": is_self,
+    "_addShard": add_shard,
 }

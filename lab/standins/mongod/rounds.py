@@ -218,7 +218,7 @@ class Rounds:
         if member.config:
             raise Refusal(23, "already initialized")
         wanted = configs.filled(config, 0)
-        configs.check(wanted, member.set_name)
+        configs.check(wanted, member.set_name, member.role)
         await self._everybody(wanted, is_new=True)
         member.log.configure(wanted)
         member.log.written(0, [])
@@ -235,7 +235,7 @@ class Rounds:
         if force:
             raise Refusal(115, "this stand-in forces no configuration")
         wanted = configs.filled(config, member.term)
-        configs.check(wanted, member.set_name)
+        configs.check(wanted, member.set_name, member.role)
         configs.check_change(member.config, wanted)
         if not await member.until(self._is_settled, PATIENCE):
             raise Refusal(308, "Cannot run replSetReconfig because the current config is not majority committed")

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import signal
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TypeAlias
+from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from lab.standins.mongod import scram, wire
 from lab.standins.mongod.log import Log
@@ -18,9 +19,24 @@ from lab.standins.mongod.rounds import Rounds
 from lab.standins.mongod.scram import Conversation, Stored
 from lab.standins.mongod.wire import Document
 
-_RETRIED = {91, 189, 10107, 13435, 13436}  # by a driver that has numbered its write, if the server tells it to
+_RETRIED = {6, 91, 189, 10107, 13435, 13436}  # by a driver that has numbered its write, if the server tells it to
 USERS = "admin.system.users"
 _numbers = itertools.count(1)
+
+
+class Door(Protocol):
+    """Who lets people in: the *secret* that opens it, "" where everybody may do everything, and whom it knows."""
+
+    @property
+    def secret(self) -> str: ...
+
+    async def known(self, database: str, name: str) -> Stored | None:
+        """What is kept of a user's password."""
+        ...
+
+
+D = TypeVar("D", bound=Door)
+D_co = TypeVar("D_co", bound=Door, covariant=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +52,7 @@ class Server:
     def log(self) -> Log:
         return self.member.log
 
-    def known(self, database: str, name: str) -> Stored | None:
-        """What is kept of a user's password."""
+    async def known(self, database: str, name: str) -> Stored | None:
         if (database, name) == ("local", scram.SYSTEM):
             return self.own
         user = self.log.documents.get(USERS, f"{database}.{name}")
@@ -45,10 +60,10 @@ class Server:
 
 
 @dataclass(slots=True)
-class Connection:
+class Connection(Generic[D_co]):
     """Who is at the other end, and how far it is with its log-in."""
 
-    server: Server
+    server: D_co
     number: int = field(default_factory=lambda: next(_numbers))
     user: str = ""  # "<database>.<name>"
     conversation: Conversation | None = None
@@ -56,17 +71,17 @@ class Connection:
     skips_empty: bool = False
 
 
-Handler: TypeAlias = Callable[[Connection, Document], Awaitable[Document]]
+Handler: TypeAlias = Callable[[Connection[D], Document], Awaitable[Document]]
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
+class Commands(Generic[D]):
     """Handlers by the names of their commands. The *free* ones are for everybody."""
 
-    handlers: Mapping[str, Handler]
+    handlers: Mapping[str, Handler[D]]
     free: frozenset[str]
 
-    async def answer(self, connection: Connection, body: Document) -> Document:
+    async def answer(self, connection: Connection[D], body: Document) -> Document:
         """What is said to *body*, a refusal included."""
         name = next(iter(body), "")
         try:
@@ -76,7 +91,7 @@ class Commands:
         code = said.get("code") or said.get("writeConcernError", {}).get("code")
         return {**said, "errorLabels": ["RetryableWriteError"]} if code in _RETRIED and "txnNumber" in body else said
 
-    def _allowed(self, connection: Connection, name: str) -> Handler:
+    def _allowed(self, connection: Connection[D], name: str) -> Handler[D]:
         handler = self.handlers.get(name)
         if handler is None:
             raise Refusal(59, f"no such command: '{name}' (this stand-in has {', '.join(sorted(self.handlers))})")
@@ -85,7 +100,7 @@ class Commands:
         return handler
 
 
-async def serve(server: Server, commands: Commands, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def serve(server: D, commands: Commands[D], reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """One connection, until the other side has enough of it, or this one ends."""
     connection = Connection(server)
     with suppress(wire.ProtocolError, asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
@@ -96,6 +111,14 @@ async def serve(server: Server, commands: Commands, reader: asyncio.StreamReader
                 writer.write(wire.answer(message, body))
                 await writer.drain()
     writer.close()
+
+
+def asked_to_end() -> asyncio.Event:
+    """What is set once this process is asked to end."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    return ended
 
 
 def now() -> datetime:

@@ -11,14 +11,30 @@ from lab.standins.mongod import scram, writes
 from lab.standins.mongod.member import State
 from lab.standins.mongod.refusal import Refusal
 from lab.standins.mongod.scram import Conversation, WrongPassword
-from lab.standins.mongod.server import USERS, Connection, Handler, now
+from lab.standins.mongod.server import USERS, Connection, Door, Handler, Server, now
 from lab.standins.mongod.wire import LARGEST, Document
 
 _WIRE_VERSION = 25  # that of 8.0
 _ROLES = ("root",)
+GREETINGS = ("hello", "isMaster", "ismaster")
 
 
-async def hello(connection: Connection, body: Document) -> Document:
+def limits(connection: Connection[Door]) -> Document:
+    """What every server says of itself."""
+    return {
+        "maxBsonObjectSize": 16 * 2**20,
+        "maxMessageSizeBytes": LARGEST,
+        "maxWriteBatchSize": 100_000,
+        "localTime": now(),
+        "logicalSessionTimeoutMinutes": 30,
+        "connectionId": connection.number,
+        "minWireVersion": 0,
+        "maxWireVersion": _WIRE_VERSION,
+        "readOnly": False,
+    }
+
+
+async def hello(connection: Connection[Server], body: Document) -> Document:
     """What everybody may know."""
     member = connection.server.member
     if known := body.get("topologyVersion"):  # the client has been told, and waits for news
@@ -30,27 +46,20 @@ async def hello(connection: Connection, body: Document) -> Document:
         "helloOk": True,
         name: member.state is State.PRIMARY,
         **_of_set(connection),
-        "maxBsonObjectSize": 16 * 2**20,
-        "maxMessageSizeBytes": LARGEST,
-        "maxWriteBatchSize": 100_000,
-        "localTime": now(),
-        "logicalSessionTimeoutMinutes": 30,
-        "connectionId": connection.number,
-        "minWireVersion": 0,
-        "maxWireVersion": _WIRE_VERSION,
-        "readOnly": False,
+        **limits(connection),
         "topologyVersion": {"processId": member.identity, "counter": Int64(member.changes)},
         **mechanisms,
     }
 
 
-def _of_set(connection: Connection) -> Document:
+def _of_set(connection: Connection[Server]) -> Document:
     member = connection.server.member
     config = member.config
     if not config or not member.own or member.state is State.REMOVED:
         return {"secondary": False, "isreplicaset": True, "info": "Does not have a valid replica set config"}
     passive = [one["host"] for one in config["members"] if not one["priority"]]
     told: Document = {
+        **({"configsvr": 2} if config.get("configsvr") else {}),
         "setName": config["_id"],
         "setVersion": config["version"],
         "hosts": [host for host in configs.hosts(config) if host not in passive],
@@ -69,33 +78,33 @@ def _of_set(connection: Connection) -> Document:
     return {**told, "lastWrite": {"opTime": last, "lastWriteDate": last["ts"].as_datetime(), "majorityOpTime": sure}}
 
 
-async def build_info(_connection: Connection, _body: Document) -> Document:
+async def build_info(_connection: Connection[Door], _body: Document) -> Document:
     return {"version": "8.0.0", "versionArray": [8, 0, 0, 0], "gitVersion": "stand-in", "maxBsonObjectSize": 16 * 2**20}
 
 
-async def nothing(_connection: Connection, _body: Document) -> Document:
+async def nothing(_connection: Connection[Door], _body: Document) -> Document:
     return {}
 
 
-async def connection_status(connection: Connection, _body: Document) -> Document:
+async def connection_status(connection: Connection[Door], _body: Document) -> Document:
     database, _, name = connection.user.partition(".")
     users = [{"user": name, "db": database}] if connection.user else []
     return {"authInfo": {"authenticatedUsers": users, "authenticatedUserRoles": []}}
 
 
-async def sasl_start(connection: Connection, body: Document) -> Document:
+async def sasl_start(connection: Connection[Door], body: Document) -> Document:
     if body["mechanism"] != scram.MECHANISM:
         raise Refusal(
             2, f"Received authentication for mechanism {body['mechanism']} which is not enabled (this stand-in has {scram.MECHANISM})"
         )
     name = scram.user(body["payload"])
     connection.beginning = f"{body['$db']}.{name}"
-    connection.conversation = Conversation(body["payload"], connection.server.known(body["$db"], name))
+    connection.conversation = Conversation(body["payload"], await connection.server.known(body["$db"], name))
     connection.skips_empty = bool(body.get("options", {}).get("skipEmptyExchange"))
     return {"conversationId": 1, "done": False, "payload": connection.conversation.begin()}
 
 
-async def sasl_continue(connection: Connection, body: Document) -> Document:
+async def sasl_continue(connection: Connection[Door], body: Document) -> Document:
     conversation = connection.conversation
     if conversation is None:
         raise Refusal(18, "Authentication failed.")
@@ -112,7 +121,7 @@ async def sasl_continue(connection: Connection, body: Document) -> Document:
     return {"conversationId": 1, "done": is_over, "payload": payload}
 
 
-async def create_user(connection: Connection, body: Document) -> Document:
+async def create_user(connection: Connection[Server], body: Document) -> Document:
     database, name = body["$db"], body["createUser"]
     id = f"{database}.{name}"
     roles = [one if isinstance(one, dict) else {"role": one, "db": database} for one in body["roles"]]
@@ -125,17 +134,15 @@ async def create_user(connection: Connection, body: Document) -> Document:
     return await writes.write(connection, body, [(USERS, id, user)], {})
 
 
-async def users_info(connection: Connection, body: Document) -> Document:
+async def users_info(connection: Connection[Server], body: Document) -> Document:
     wanted = body["usersInfo"]
     named = wanted if isinstance(wanted, dict) else {"user": wanted, "db": body["$db"]} if isinstance(wanted, str) else {"db": body["$db"]}
     found = connection.server.log.documents.find(USERS, named)
-    return {"users": [{key: value for key, value in one.items() if key != "credentials"} for one in found]}
+    hidden = set() if body.get("showCredentials") else {"credentials"}
+    return {"users": [{key: value for key, value in one.items() if key not in hidden} for one in found]}
 
 
-HANDLERS: dict[str, Handler] = {
-    "hello": hello,
-    "isMaster": hello,
-    "ismaster": hello,
+LOG_IN: dict[str, Handler[Door]] = {
     "ping": nothing,
     "buildInfo": build_info,
     "buildinfo": build_info,
@@ -143,7 +150,11 @@ HANDLERS: dict[str, Handler] = {
     "connectionStatus": connection_status,
     "saslStart": sasl_start,
     "saslContinue": sasl_continue,
+}
+HANDLERS: dict[str, Handler[Server]] = {
+    **LOG_IN,
+    **dict.fromkeys(GREETINGS, hello),
     "createUser": create_user,
     "usersInfo": users_info,
 }
-FREE = frozenset(HANDLERS) - {"createUser", "usersInfo"}
+FREE = frozenset({*LOG_IN, *GREETINGS})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 
+_PORTS = {"": 27017, "shardsvr": 27018, "configsvr": 27019}
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
 _WHITESPACE = b"\x09\x0a\x0b\x0c\x0d\x20"
 _KNOWN = {
@@ -21,6 +22,7 @@ _KNOWN = {
     "security.authorization",
     "security.keyFile",
     "setParameter.enableLocalhostAuthBypass",
+    "sharding.clusterRole",
     "storage.dbPath",
     "storage.wiredTiger.engineConfig.cacheSizeGB",  # of no effect: everything is in memory
 }
@@ -37,6 +39,7 @@ class Settings:
     set_name: str
     folder: Path
     secret: str  # the keyfile's content, "" without one
+    role: str  # in a sharded cluster, "" in none
 
 
 def read(arguments: Sequence[str]) -> Settings:
@@ -45,23 +48,36 @@ def read(arguments: Sequence[str]) -> Settings:
     Raises:
         SettingsError: something in it is not known, or cannot be.
     """
-    parser = argparse.ArgumentParser(prog="mongod", description="A stand-in for MongoDB's server.")
-    parser.add_argument("--config", "-f", type=Path)
-    parser.add_argument("--bind_ip", default="")
-    given = parser.parse_args(arguments)
-    said = dict(_flat("", YAML(typ="safe").load(given.config) or {})) if given.config else {}
-    if unknown := sorted(set(said) - _KNOWN):
-        raise SettingsError(f"Unrecognized option: {unknown[0]} (this stand-in has {', '.join(sorted(_KNOWN))})")
+    said, bind = told("mongod", arguments, _KNOWN)
     if said.get("security.authorization") == "enabled" and "security.keyFile" not in said:
         raise SettingsError("security.keyFile is required when authorization is enabled with replica sets")
     if "replication.replSetName" not in said:
         raise SettingsError("this stand-in is a member of a replica set: name it, replication.replSetName")
-    bind = given.bind_ip or ("0.0.0.0" if said.get("net.bindIpAll") else said.get("net.bindIp", "localhost"))
+    role = said.get("sharding.clusterRole", "")
+    if role not in _PORTS:
+        raise SettingsError(f"Bad value for sharding.clusterRole: {role}")
     folder = Path(said.get("storage.dbPath", "/data/db"))
     if not folder.is_dir():
         raise SettingsError(f"NonExistentPath: Data directory {folder} not found")
     secret = key(Path(said["security.keyFile"])) if "security.keyFile" in said else ""
-    return Settings(int(said.get("net.port", 27017)), tuple(bind.split(",")), said["replication.replSetName"], folder, secret)
+    return Settings(int(said.get("net.port", _PORTS[role])), bind, said["replication.replSetName"], folder, secret, role)
+
+
+def told(program: str, arguments: Sequence[str], known: Collection[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """What file and command line say of what is *known*, by path, and where *program* is to listen.
+
+    Raises:
+        SettingsError: something in it is not known.
+    """
+    parser = argparse.ArgumentParser(prog=program, description="A stand-in for one of MongoDB's servers.")
+    parser.add_argument("--config", "-f", type=Path)
+    parser.add_argument("--bind_ip", default="")
+    given = parser.parse_args(arguments)
+    said = dict(_flat("", YAML(typ="safe").load(given.config) or {})) if given.config else {}
+    if unknown := sorted(set(said) - set(known)):
+        raise SettingsError(f"Unrecognized option: {unknown[0]} (this stand-in has {', '.join(sorted(known))})")
+    bind = given.bind_ip or ("0.0.0.0" if said.get("net.bindIpAll") else said.get("net.bindIp", "localhost"))
+    return said, tuple(bind.split(","))
 
 
 def key(path: Path) -> str:

@@ -12,7 +12,7 @@ from lab.standins.mongod import matching
 from lab.standins.mongod.log import Documents
 from lab.standins.mongod.member import State
 from lab.standins.mongod.refusal import NAMES, Refusal
-from lab.standins.mongod.server import Connection, Handler
+from lab.standins.mongod.server import Connection, Handler, Server
 from lab.standins.mongod.wire import Document
 
 Change: TypeAlias = tuple[str, Any, Document | None]
@@ -40,7 +40,7 @@ class Draft:
         return [(self._namespace, id, document) for id, document in self._changed.values()]
 
 
-async def write(connection: Connection, body: Document, changes: Iterable[Change], answer: Document) -> Document:
+async def write(connection: Connection[Server], body: Document, changes: Iterable[Change], answer: Document) -> Document:
     """Write *changes*, wait until as many members have them as *body* asks for, and give *answer* with what came of it."""
     member = connection.server.member
     if member.state is not State.PRIMARY:
@@ -58,7 +58,7 @@ def _session(body: Document, answer: Document) -> Document | None:
     return {"id": bytes(body["lsid"]["id"]), "number": body["txnNumber"], "answer": answer} if "txnNumber" in body else None
 
 
-async def _confirmed(connection: Connection, concern: Document, term: int, index: int) -> Document:
+async def _confirmed(connection: Connection[Server], concern: Document, term: int, index: int) -> Document:
     """Nothing, once enough members have entry *index*; or why that could not be waited for."""
     member, wanted = connection.server.member, concern.get("w", "majority")
     within = concern.get("wtimeout", 0) / 1000 or _FOR_EVER
@@ -80,7 +80,7 @@ def _unconfirmed(code: int, message: str) -> Document:
     return {"writeConcernError": {"code": code, "codeName": NAMES[code], "errmsg": message}}
 
 
-def _place(connection: Connection, body: Document) -> tuple[Draft, str]:
+def _place(connection: Connection[Server], body: Document) -> tuple[Draft, str]:
     name = next(iter(body))
     namespace = f"{body['$db']}.{body[name]}"
     if connection.server.member.state is not State.PRIMARY:
@@ -88,7 +88,7 @@ def _place(connection: Connection, body: Document) -> tuple[Draft, str]:
     return Draft(connection.server.log.documents, namespace), namespace
 
 
-async def _again(connection: Connection, body: Document) -> Document | None:
+async def _again(connection: Connection[Server], body: Document) -> Document | None:
     """The answer to a write that was done already, and is asked for again because its answer was lost."""
     if "txnNumber" not in body:
         return None
@@ -96,7 +96,7 @@ async def _again(connection: Connection, body: Document) -> Document | None:
     return await write(connection, body, [], answer) if number == body["txnNumber"] else None
 
 
-async def insert(connection: Connection, body: Document) -> Document:
+async def insert(connection: Connection[Server], body: Document) -> Document:
     draft, namespace = _place(connection, body)
     if done := await _again(connection, body):
         return done
@@ -114,7 +114,7 @@ async def insert(connection: Connection, body: Document) -> Document:
     return await write(connection, body, draft.changes, {"n": count, **({"writeErrors": errors} if errors else {})})
 
 
-async def update(connection: Connection, body: Document) -> Document:
+async def update(connection: Connection[Server], body: Document) -> Document:
     draft, _ = _place(connection, body)
     if done := await _again(connection, body):
         return done
@@ -137,7 +137,7 @@ async def update(connection: Connection, body: Document) -> Document:
     return await write(connection, body, draft.changes, answer)
 
 
-async def delete(connection: Connection, body: Document) -> Document:
+async def delete(connection: Connection[Server], body: Document) -> Document:
     draft, _ = _place(connection, body)
     if done := await _again(connection, body):
         return done
@@ -149,7 +149,7 @@ async def delete(connection: Connection, body: Document) -> Document:
     return await write(connection, body, draft.changes, {"n": count})
 
 
-def _found(connection: Connection, body: Document, name: str, wanted: Document) -> list[Document]:
+def _found(connection: Connection[Server], body: Document, name: str, wanted: Document) -> list[Document]:
     """What is to be read here; a member that is not primary is read only by who says so."""
     state = connection.server.member.state
     if state not in (State.PRIMARY, State.SECONDARY):
@@ -160,7 +160,7 @@ def _found(connection: Connection, body: Document, name: str, wanted: Document) 
     return list(connection.server.log.documents.find(f"{body['$db']}.{body[name]}", wanted))
 
 
-async def find(connection: Connection, body: Document) -> Document:
+async def find(connection: Connection[Server], body: Document) -> Document:
     if unknown := {"projection", "hint", "collation", "tailable"} & body.keys():
         raise Refusal(2, f"this stand-in has no {', '.join(sorted(unknown))}")
     found = _found(connection, body, "find", body.get("filter", {}))
@@ -172,11 +172,11 @@ async def find(connection: Connection, body: Document) -> Document:
     return {"cursor": {"id": 0, "ns": f"{body['$db']}.{body['find']}", "firstBatch": batch}}
 
 
-async def count(connection: Connection, body: Document) -> Document:
+async def count(connection: Connection[Server], body: Document) -> Document:
     return {"n": len(_found(connection, body, "count", body.get("query", {})))}
 
 
-async def aggregate(connection: Connection, body: Document) -> Document:
+async def aggregate(connection: Connection[Server], body: Document) -> Document:
     """The one pipeline that drivers count documents with."""
     match body["pipeline"]:
         case [{"$match": wanted}, {"$group": {"_id": 1, "n": {"$sum": 1}}}]:
@@ -186,12 +186,20 @@ async def aggregate(connection: Connection, body: Document) -> Document:
     raise Refusal(2, "this stand-in aggregates nothing but the count of documents")
 
 
-async def list_databases(connection: Connection, _body: Document) -> Document:
+async def list_databases(connection: Connection[Server], _body: Document) -> Document:
     names = sorted({name.partition(".")[0] for name, documents in connection.server.log.documents.collections.items() if documents})
     return {"databases": [{"name": name, "empty": False} for name in names]}
 
 
-HANDLERS: dict[str, Handler] = {
+async def list_collections(connection: Connection[Server], body: Document) -> Document:
+    prefix = f"{body['$db']}."
+    found = connection.server.log.documents.collections.items()
+    names = sorted(name.removeprefix(prefix) for name, documents in found if name.startswith(prefix) and documents)
+    batch = [{"name": name, "type": "collection"} for name in names]
+    return {"cursor": {"id": 0, "ns": f"{prefix}$cmd.listCollections", "firstBatch": batch}}
+
+
+HANDLERS: dict[str, Handler[Server]] = {
     "insert": insert,
     "update": update,
     "delete": delete,
@@ -199,4 +207,5 @@ HANDLERS: dict[str, Handler] = {
     "count": count,
     "aggregate": aggregate,
     "listDatabases": list_databases,
+    "listCollections": list_collections,
 }
