@@ -140,7 +140,6 @@ def leave(member: str, interface: Interface | None, live: Live) -> Decision:
     return found if all(isinstance(action, Release) for action in found.actions) else Decision()
 
 
-
 def broken(pod: Pod, member: Member, live: Live) -> bool:
     """Whether a Pod cannot start, and its StatefulSet has a newer revision that may."""
     owner = live.sets.get((member.namespace, member.set_name))

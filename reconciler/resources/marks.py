@@ -21,6 +21,7 @@ SNAPSHOT = "reconciler/snapshot"  # of a snapshot: its service, and the time of 
 VOLUMES = "reconciler/snapshot-volumes"  # of a snapshot: how many its set has, and the name that the service's members had: "3 kv"
 ROTATION = "reconciler/rotation"  # of a StatefulSet: which generation of secrets its Pods have
 FIXED = "fixed.reconciler/"  # and an option's name: what a service was begun with, and keeps for ever
+BEGUN = "begun.reconciler/"  # the same of what it was begun without, and never gets, where there is no such mark
 PREFIX = "reconciler/"
 LISTED = 256  # characters that a tag's value may have, and so the names in TAGS
 _STAY = frozenset({ENVIRONMENT, SERVICE, ADDRESS, MODIFIED})  # by which a thing is found, and what it remembers: no commit takes these off
