@@ -214,7 +214,7 @@ class Broker:
         self.socket.close()
 
 
-@pytest.mark.parametrize(("password", "complaint"), [(INNER, ""), ("x" * 32, "it closed the connection")])
+@pytest.mark.parametrize(("password", "complaint"), [(INNER, ""), ("x" * 32, "it refuses the members' password")])
 def test_the_probe_logs_in_as_a_member(tmp_path: Path, password: str, complaint: str) -> None:
     secrets(tmp_path)
     broker = Broker(password)
