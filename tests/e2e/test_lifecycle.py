@@ -240,7 +240,11 @@ def test_a_cluster_that_shrinks_loses_no_key_whoever_leads(workshop: Workshop, a
 
 def test_each_zookeeper_takes_its_password_and_refuses_strangers(workshop: Workshop, applied: Repository) -> None:
     told = workshop.reconcile("lab", "exec", "--", sys.executable, "-c", READERS, GIVEN).stdout.splitlines()
-    assert told == 0
+    found = {member: words for member, *words in map(str.split, told)}
+    assert found.keys() == {"zk-0", "zk-1", "zk-2"}
+    for entered, wrong, stranger in found.values():
+        assert (entered, stranger) == ("in", "SessionClosedRequireSaslError")
+        assert wrong in ("AuthFailedError", "ConnectionLoss", "SessionClosedRequireSaslError")
 
 
 def test_who_leads_restarts_last_and_a_kill_in_between_costs_nothing(workshop: Workshop, applied: Repository) -> None:
