@@ -18,7 +18,7 @@ from tests.e2e.lab_world import Counted, counted
 from tests.e2e.workshop import Repository, Workshop
 
 pytestmark = pytest.mark.e2e
-APPLY = ("apply", "--auto-approve", "--timeout", "3m")
+APPLY = ("apply", "--auto-approve", "--timeout", "4m")
 ENVIRONMENT = "apiVersion: reconciler/v1\nkind: Environment\nmetadata: {name: lab}\nspec: {zones: [us-east-1a, us-east-1b, us-east-1c]}\n"
 SERVICE = """\
 apiVersion: reconciler/v1
