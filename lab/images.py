@@ -160,12 +160,14 @@ exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m kafka.tools.StorageTool "$@"
 
 _KAFKA_TOOLS = {
     f"kafka-{name}.sh": f"""#!/bin/bash
-exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m $KAFKA_LOG4J_OPTS org.apache.kafka.tools.{program} "$@"
+exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m $KAFKA_LOG4J_OPTS {program} "$@"
 """
     for name, program in {
-        "metadata-quorum": "MetadataQuorumCommand",
-        "reassign-partitions": "reassign.ReassignPartitionsCommand",
-        "topics": "TopicCommand",
+        "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
+        "configs": "kafka.admin.ConfigCommand",
+        "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
+        "reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
+        "topics": "org.apache.kafka.tools.TopicCommand",
     }.items()
 }
 

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.model.initialise import LOOK, Next, Said, Script
+from stacks._kafka_login import Entry
 
 _WITHIN = 600  # seconds for asking for it; how long the moving takes is seen by looks
 
 # Partitions, one a line: topic, number, brokers that hold it, those among them that it is being moved off.
 _PARTITIONS = """\
 partitions() {
-  "$bin/kafka-topics.sh" --bootstrap-server "$at" --describe | awk -F '\\t' '
+  "$bin/kafka-topics.sh" "${at[@]}" --describe | awk -F '\\t' '
     function of(name,  n) { for (n = 2; n <= NF; n++) if (index($n, name ": ") == 1) return substr($n, length(name) + 3); return "" }
     /^\\tTopic: / { print of("Topic") "\\t" of("Partition") "\\t" of("Replicas") "\\t" of("Removing Replicas") }'
   return "${PIPESTATUS[0]}"
@@ -60,16 +61,16 @@ plan() {
     END { print "]}" }'
 }
 partitions | plan > /tmp/moves.json
-"$bin/kafka-reassign-partitions.sh" --bootstrap-server "$at" --reassignment-json-file /tmp/moves.json --execute --additional
+"$bin/kafka-reassign-partitions.sh" "${at[@]}" --reassignment-json-file /tmp/moves.json --execute --additional
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """Off the brokers that are *leaving* to those that are *staying*, by the tools in *bin*, which begin *at* some members."""
+    """Off the brokers that are *leaving* to those that are *staying*, by the tools in *bin*, which come in by the *entry*."""
 
     bin: str
-    at: str
+    entry: Entry
     staying: Sequence[int]
     leaving: Sequence[int]
 
@@ -87,7 +88,8 @@ class Moves:
 
     @property
     def _begin(self) -> str:
-        return f"bin={self.bin} at={self.at} leaving='{_words(self.leaving)}' staying='{_words(self.staying)}'\n{_PARTITIONS}"
+        told = f"bin={self.bin} leaving='{_words(self.leaving)}' staying='{_words(self.staying)}'"
+        return f"{self.entry.begin}{told}\n{_PARTITIONS}"
 
 
 def _words(numbers: Sequence[int], between: str = " ") -> str:

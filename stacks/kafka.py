@@ -17,7 +17,11 @@ so it is for trials). A controller whose volume is lost has to be taken out of t
 Up to three members the defaults of replication follow their number, which restarts them; topics keep the replication that they were
 made with, and partitions are not moved to new brokers; off those that leave they are moved before.
 
-There is no password yet: who can reach these ports can use them, so security groups or network policies have to say who can.
+With `auth: true` clients log in as the user `admin` (SASL, SCRAM-SHA-512), and members to each other; the service is ready only once each
+member refuses strangers on all its ports and takes the password. It is made once and lies in the Secret `<service>-auth`, key `password`;
+`options.password` names another Secret instead. It is for a service from its beginning, or never: a plan refuses to switch it. The admin
+may make other users (`kafka-configs`); nothing is forbidden to any of them, since there is no authorizer. Nothing is encrypted. Without
+it, security groups or network policies have to say who may connect.
 """
 
 from __future__ import annotations
@@ -29,15 +33,15 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from reconciler.kinds import Check, MemberPlan, ServiceType
-from reconciler.model.document import Flag, Part, Positive
+from reconciler.model.document import Flag, Positive
 from reconciler.model.duration import Duration
 from reconciler.model.environment import Environment
 from reconciler.model.initialise import LEADER, LOOK, Initialisation, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, java, member, rules, workload
-from stacks import _kafka_moves
+from reconciler.resources import cloud, java, login, member, rules, workload
+from stacks import _kafka_login, _kafka_moves
 
 INTERNAL, CLIENT, CONTROLLER = 9091, 9092, 9093
 _BIN, _DATA, _LOGS = "/opt/kafka/bin", "/data", "/data/kafka"  # not the volume's root: Kafka takes lost+found for a broken partition
@@ -54,12 +58,11 @@ Configuration:
     Logger: [{name: kafka.server.KafkaConfig, level: WARN}]  # else a thousand lines of settings a start
 """
 # Whom this broker's Metadata answer names: only brokers that the controllers have unfenced. No JVM, and nothing that grows with topics.
-_READY = f"""\
-exec 3<>"/dev/tcp/$FQDN/{CLIENT}" || exit 1
+_METADATA = """\
 printf '\\0\\0\\0\\016\\0\\003\\0\\001\\0\\0\\0\\0\\377\\377\\0\\0\\0\\0' >&3
 size=$(dd bs=1 count=4 <&3 2>/dev/null | od -An -tx1 | tr -d ' \\n')
-[ -n "$size" ] || {{ echo "it closed the connection" >&2; exit 1; }}
-dd bs=1 count=$((16#$size)) <&3 2>/dev/null | grep -aqF "$FQDN" || {{ echo "the controllers have not let it in" >&2; exit 1; }}
+[ -n "$size" ] || { echo "it closed the connection" >&2; exit 1; }
+dd bs=1 count=$((16#$size)) <&3 2>/dev/null | grep -aqF "$FQDN" || { echo "the controllers have not let it in" >&2; exit 1; }
 """
 # Formatted once. Who the volume is of is Kafka's to remember (meta.properties); whom it was to vote with is noted beside it, first of all.
 _FORMAT = f"""\
@@ -81,7 +84,7 @@ exec {_BIN}/kafka-storage.sh format --config "$config" --cluster-id "$CLUSTER_ID
 """
 
 
-class Options(Part):
+class Options(login.Options):
     """What server.properties and the JVM are told beside names and places."""
 
     heap: Quantity = Quantity.parse("1Gi")
@@ -104,6 +107,7 @@ class Options(Part):
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
     plan = member.members(service, environment)
     files = {f"{one.name}.properties": _config(service, environment, one) for one in plan}
+    auth = login.options(service).auth
     # a controller and a broker, however many there are: more members restart nobody
     broker = replace(plan[0], name=f"{service.name}-n", ordinal=Options.model_validate(service.options).controllers)
     return workload.resources(
@@ -112,22 +116,25 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
         workload.Program(
             container=_container(service),
             mounts={"data": _DATA} if "data" in service.volumes else {},
-            files=files | {_VOTERS: _voters(service, environment), "ready.sh": _READY, "log4j2.yaml": _LOGGING},
+            files=files | {_VOTERS: _voters(service, environment), "ready.sh": _ready(service), "log4j2.yaml": _LOGGING},
             signature=[*(_config(service, environment, one) for one in (plan[0], broker)), _LOGGING],
             ports={"internal": INTERNAL, "kafka": CLIENT, "controller": CONTROLLER},
-            preparing=(_format(service, environment),),
+            secrets=login.mounted(service),
+            preparing=(*((_kafka_login.server(_image(service), environment),) if auth else ()), _format(service, environment)),
             grace=_STOPS_WITHIN,
             group=_USER,
             fixed={"controllers": str(Options.model_validate(service.options).controllers)},
+            begun=login.begun(service),
         ),
     )
 
 
 def _container(service: Service) -> dict[str, Any]:
+    config = _kafka_login.SERVER if login.options(service).auth else f"{workload.CONFIG_PATH}/$(MEMBER).properties"
     return {
         "name": "kafka",
         "image": _image(service),
-        "command": [f"{_BIN}/kafka-server-start.sh", f"{workload.CONFIG_PATH}/$(MEMBER).properties"],
+        "command": [f"{_BIN}/kafka-server-start.sh", config],
         "env": [
             {"name": "KAFKA_HEAP_OPTS", "value": java.heap_flags(Options.model_validate(service.options).heap)},
             {"name": "KAFKA_OPTS", "value": java.FRESH_NAMES},
@@ -150,6 +157,13 @@ def _format(service: Service, environment: Environment) -> dict[str, Any]:
         ],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
+
+
+def _ready(service: Service) -> str:
+    """The probe, which is a member like others: where strangers are refused, it logs in as one."""
+    auth = login.options(service).auth
+    port, greeting = (INTERNAL, _kafka_login.greeting()) if auth else (CLIENT, "")
+    return f'exec 3<>"/dev/tcp/$FQDN/{port}" || exit 1\n{greeting}{_METADATA}'
 
 
 def _image(service: Service) -> str:
@@ -184,6 +198,7 @@ def _config(service: Service, environment: Environment, one: MemberPlan) -> str:
         "log.cleaner.dedupe.buffer.size": min(_DEDUPE, options.heap.bytes // 4),
         "auto.create.topics.enable": _word(on=options.auto_create_topics),
         "unclean.leader.election.enable": _word(on=options.unclean_leader_election),
+        **(_kafka_login.settings() if options.auth else {}),
     }
     return "".join(f"{name}={value}\n" for name, value in settings.items())
 
@@ -210,16 +225,32 @@ def _word(*, on: bool) -> str:
     return "true" if on else "false"
 
 
-def _bootstrap(service: Service, environment: Environment) -> str:
+def _bootstrap(service: Service, environment: Environment, port: int = CLIENT) -> str:
     """Where a client of the cluster begins: any member will do, and the controllers are there whatever the number."""
-    return ",".join(f"{name}:{CLIENT}" for _, name in _controllers(service, environment))
+    return ",".join(f"{name}:{port}" for _, name in _controllers(service, environment))
+
+
+def _entry(service: Service, environment: Environment) -> _kafka_login.Entry:
+    """How looks and steps come in: as members, who need nobody's password."""
+    auth = login.options(service).auth
+    return _kafka_login.Entry(_bootstrap(service, environment, INTERNAL if auth else CLIENT), auth)
+
+
+def initialise(service: Service, environment: Environment) -> Initialisation | None:
+    """The admin is made, once there is a cluster to make it; and that nobody else gets in has to be seen."""
+    if not login.options(service).auth:
+        return None
+    controllers, asked = Options.model_validate(service.options).controllers, {}
+    for one in member.members(service, environment):
+        ports = [INTERNAL, CLIENT, *([CONTROLLER] if one.ordinal < controllers else [])]
+        asked[one.name] = " ".join(map(str, [cloud.fqdn(environment, one.name), *ports]))
+    return _kafka_login.initialisation(_BIN, _entry(service, environment), _bootstrap(service, environment), asked)
 
 
 def leader(service: Service, environment: Environment) -> Script:
     """The active controller: while another is voted for, no partition that loses its leader gets a new one."""
-    at = _bootstrap(service, environment)
     text = f"""\
-status=$({_BIN}/kafka-metadata-quorum.sh --bootstrap-server {at} describe --status) || exit 1
+{_entry(service, environment).begin}status=$({_BIN}/kafka-metadata-quorum.sh "${{at[@]}}" describe --status) || exit 1
 id=$(sed -n 's/^LeaderId:[[:space:]]*//p' <<<"$status")
 say "{{\\"{LEADER}\\": \\"${{id:+{service.name}-$id}}\\"}}"
 """
@@ -229,12 +260,13 @@ say "{{\\"{LEADER}\\": \\"${{id:+{service.name}-$id}}\\"}}"
 def drain(service: Service, environment: Environment, leaving: tuple[str, ...]) -> Initialisation:
     """Partitions are moved off brokers before these go; controllers are among the first members, of whom none may go."""
     going = [int(name.rpartition("-")[2]) for name in leaving]
-    moves = _kafka_moves.Moves(_BIN, _bootstrap(service, environment), range(service.replicas), going)
+    moves = _kafka_moves.Moves(_BIN, _entry(service, environment), range(service.replicas), going)
     return Initialisation(moves.look, moves.next)
 
 
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
+    yield from login.checks(service)
     options, members = Options.model_validate(service.options), service.replicas
     if members < options.controllers:
         why = f"{options.controllers} controllers need as many members, and there are {members}"
@@ -256,6 +288,8 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    secrets=login.secrets,
+    initialise=initialise,
     leader=leader,
     drain=drain,
     remembers=lambda _: "the id of the cluster, which is that of its name",

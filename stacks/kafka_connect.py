@@ -20,7 +20,9 @@
 Its configuration names all brokers of its parent. More of them restart no worker, for one tells of all. Connectors are added through the
 workers' own HTTP interface, plugins by an image of one's own (`podTemplate`) that has them in one of `options.pluginPath`.
 
-Rendered, no authentication yet: who can reach port 8083 can read and change what the connectors do, passwords in them included.
+To a parent with `auth: true` it logs in as its admin, and so do its connectors; both are in the same namespace, where the password lies.
+Rendered, with no authentication of its own yet: who can reach port 8083 can read and change what the connectors do, passwords in them
+included.
 """
 
 from __future__ import annotations
@@ -36,7 +38,8 @@ from reconciler.model.environment import Environment
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, file, member, parent, rules, workload
+from reconciler.resources import cloud, file, login, member, parent, rules, workload
+from stacks import _kafka_login
 
 PORT = 8083
 _PARENT, _PARENTS_PORT = "kafka", 9092
@@ -47,6 +50,9 @@ _CONVERTERS = {
 }
 _MIB = 2**20
 _COPIES = 3
+_OWN = f"{workload.OWN_PATH}/worker.properties"
+_USER = 1000  # of the image
+_PREFIXES = ("", "producer.", "consumer.", "admin.")  # of the worker, and of what its connectors are given
 
 Path = Annotated[str, Field(pattern=r"^/[^,\s]+$")]
 
@@ -61,7 +67,7 @@ class Options(Part):
 
 
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
-    plan = member.members(service, environment)
+    plan, served = member.members(service, environment), _served(service)
     return workload.resources(
         service,
         environment,
@@ -71,8 +77,21 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             files={f"{one.name}.properties": file.properties(_settings(service, environment, one)) for one in plan},
             signature=_common(service),
             ports={"http": PORT},
+            secrets={"password": login.password(served)} if served else {},
+            preparing=(_kafka_login.client(_image(service), environment, _OWN, _PREFIXES),) if served else (),
+            group=_USER if served else None,
         ),
     )
+
+
+def _served(service: Service) -> Service | None:
+    """The parent, if it asks for a password."""
+    found = parent.one(service, _PARENT)
+    return found.service if found and login.options(found.service).auth else None
+
+
+def _image(service: Service) -> str:
+    return f"apache/kafka:{service.version}"
 
 
 def _container(service: Service) -> dict[str, Any]:
@@ -81,8 +100,8 @@ def _container(service: Service) -> dict[str, Any]:
     environment = {"KAFKA_HEAP_OPTS": f"-Xms{heap}m -Xmx{heap}m", "KAFKA_OPTS": "-Dsun.net.inetaddr.ttl=5"}
     return {
         "name": "connect",
-        "image": f"apache/kafka:{service.version}",
-        "command": ["/opt/kafka/bin/connect-distributed.sh", f"{workload.CONFIG_PATH}/$(MEMBER).properties"],
+        "image": _image(service),
+        "command": ["/opt/kafka/bin/connect-distributed.sh", _OWN if _served(service) else f"{workload.CONFIG_PATH}/$(MEMBER).properties"],
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "readinessProbe": workload.readiness(f'wget -q -T 4 -O /dev/null "http://$FQDN:{PORT}/health"'),
     }
@@ -125,6 +144,10 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     yield from rules.volumes(service, "Kafka Connect")
     yield from parent.checks(service, {_PARENT})
+    closed = _served(service)
+    if closed and closed.namespace != service.namespace:
+        why = f"the password of {closed.name} lies in the namespace {closed.namespace}, and Pods read Secrets of their own only"
+        yield "namespace", why, f"choose {closed.namespace}"
     options, served = Options.model_validate(service.options), parent.one(service, _PARENT)
     yield from rules.heap(service, options.heap, Quantity.parse("256Mi"))
     if served and options.replication_factor and options.replication_factor > served.service.replicas:

@@ -37,7 +37,7 @@ from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, R
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, rotation, workload
+from reconciler.resources import cloud, login, member, rotation, workload
 from stacks import _redis_cluster, _redis_rotation
 
 PORT = 6379
@@ -319,8 +319,7 @@ def refills(service: Service, _environment: Environment, lost: frozenset[str]) -
 def check(service: Service, environment: Environment) -> Iterator[Check]:
     yield from member.checks(service, environment)
     options = _options(service)
-    if options.password and not options.auth:
-        yield "options.password", "nobody is asked for it", "add auth: true, or leave password out"
+    yield from login.checks(service)
     if options.shards:
         yield from _check_shards(service, options.shards)
     for name in service.volumes:

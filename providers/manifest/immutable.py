@@ -57,6 +57,10 @@ def meaning(kind: str, path: tuple[str, ...], *, sealed: bool) -> Meaning:
         option = path[-1].removeprefix(marks.FIXED)
         field = option if option == marks.TYPE else f"options.{option}"
         return _unset, f"a service keeps the {option} that it was begun with; put {field} back, or make another service"
+    if path[:2] == ("metadata", "annotations") and path[-1].startswith(marks.BEGUN):
+        option = path[-1].removeprefix(marks.BEGUN)
+        why = f"a service has {option} from its beginning, or never; put options.{option} back, or make another service"
+        return "refuse", why
     if path[-1:] == (marks.ROTATION,):
         return _next, "secrets are rotated one generation at a time, and never back"
     if kind in {"ConfigMap", "Secret"} and path[:1] == ("immutable",):

@@ -22,6 +22,7 @@ VOLUMES = "reconciler/snapshot-volumes"  # of a snapshot: how many its set has, 
 ROTATION = "reconciler/rotation"  # of a StatefulSet: which generation of secrets its Pods have
 FIXED = "fixed.reconciler/"  # and an option's name: what a service was begun with, and keeps for ever
 TYPE = "type"  # of a service: no option, but kept in the same way
+BEGUN = "begun.reconciler/"  # the same of what it was begun without, and never gets, where there is no such mark
 PREFIX = "reconciler/"
 LISTED = 256  # characters that a tag's value may have, and so the names in TAGS
 _STAY = frozenset({ENVIRONMENT, SERVICE, ADDRESS, MODIFIED})  # by which a thing is found, and what it remembers: no commit takes these off

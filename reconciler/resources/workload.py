@@ -50,6 +50,7 @@ class Program:
     spare: int = 1
     group: int | None = None  # of an image that runs as somebody else than root; None where its entrypoint sees to it
     fixed: Mapping[str, str] = field(default_factory=dict)  # options that are for ever: a plan refuses to change them
+    begun: Mapping[str, str] = field(default_factory=dict)  # the same of options that are named only where they are on
     labels: Mapping[str, str] = field(default_factory=dict)  # of the Pods, beside ours
     security: Mapping[str, Any] = field(default_factory=dict)  # the Pods' securityContext: whom an image runs as that must not be root
     rules: tuple[Mapping[str, Any], ...] = ()  # what the Pods may do at the API server; without any they have no token
@@ -163,13 +164,16 @@ def _secret_mounts() -> list[dict[str, Any]]:
     return [{"name": "secrets", "mountPath": SECRETS_PATH, "readOnly": True}, {"name": "own", "mountPath": OWN_PATH}]
 
 
-def own_files(name: str, image: str, script: str) -> dict[str, Any]:
-    """An init container that writes below OWN_PATH what its Pod makes of its secrets."""
+def own_files(name: str, image: str, script: str, environment: Environment | None = None) -> dict[str, Any]:
+    """An init container that writes below OWN_PATH what its Pod makes of its secrets; in an *environment*, also of its member's files."""
+    told = {"env": member.environment_variables(environment)} if environment else {}
+    config = [{"name": "config", "mountPath": CONFIG_PATH, "readOnly": True}] if environment else []
     return {
         "name": name,
         "image": image,
         "command": ["bash", "-ec", script],
-        "volumeMounts": _secret_mounts(),
+        **told,
+        "volumeMounts": [*_secret_mounts(), *config],
         "terminationMessagePolicy": "FallbackToLogsOnError",
     }
 
@@ -197,7 +201,7 @@ def _stateful_set(
         spec["volumeClaimTemplates"] = storage.claim_templates(service, environment)
     metadata = _metadata(service, service.name)
     fixed = {marks.TYPE: service.type, **program.fixed}  # another program would find files that are not its own
-    metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in fixed.items()}
+    metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in fixed.items()} | _begun(program)
     if service.rotation:
         metadata["annotations"] = {**metadata["annotations"], marks.ROTATION: str(service.rotation)}
     manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}
@@ -219,13 +223,20 @@ def _headless(service: Service, environment: Environment, program: Program, need
 
 def _config(service: Service, environment: Environment, program: Program, needs: frozenset[ResourceId]) -> Iterator[Resource]:
     if program.files:
+        metadata = _metadata(service, config_name(service))
+        if program.begun:  # what is refused must not come by the files, which the next Pod reads
+            metadata["annotations"] = _begun(program)
         manifest = {
             "apiVersion": "v1",
             "kind": "ConfigMap",
-            "metadata": _metadata(service, config_name(service)),
+            "metadata": metadata,
             "data": dict(program.files),
         }
         yield kubernetes.claimed(environment, service.name, manifest, needs=needs, origin=service.locate("spec.options"))
+
+
+def _begun(program: Program) -> dict[str, str]:
+    return {f"{marks.BEGUN}{name}": value for name, value in program.begun.items()}
 
 
 def _budget(service: Service, environment: Environment, program: Program, needs: frozenset[ResourceId]) -> Resource:

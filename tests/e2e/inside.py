@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 _PATIENCE = 15.0
+_KAFKA_LOGIN = {"security.protocol": "SASL_PLAINTEXT", "sasl.mechanism": "SCRAM-SHA-512"}
 
 
 def redis(question: dict[str, Any]) -> dict[str, Any]:
@@ -54,6 +55,8 @@ def kafka(question: dict[str, Any]) -> dict[str, Any]:
     from confluent_kafka.admin import AdminClient, NewTopic  # noqa: PLC0415 - only who asks for it
 
     at = {"bootstrap.servers": f"{question['members'][0]}:9092", "socket.timeout.ms": 5000, "log_level": 0}
+    if question.get("password"):
+        at |= {**_KAFKA_LOGIN, "sasl.username": "admin", "sasl.password": question["password"]}
     admin, topic = AdminClient(at), question["topic"]
     if topic not in admin.list_topics(timeout=10).topics:
         admin.create_topics([NewTopic(topic, num_partitions=question.get("partitions", 3))])[topic].result(20)
@@ -73,6 +76,31 @@ def kafka(question: dict[str, Any]) -> dict[str, Any]:
     brokers = {f"{one.host}:{one.port}" for one in known.brokers.values()}
     replicas = [sorted(one.replicas) for one in known.topics[topic].partitions.values()]
     return {"acknowledged": acknowledged, "unsent": unsent, "read": _read(at, topic), "brokers": sorted(brokers), "replicas": replicas}
+
+
+def strangers(question: dict[str, Any]) -> dict[str, Any]:
+    """Who of Kafka's listeners (*ports* by name) answers without a login, or is silent; and who refuses the *password* to the admin."""
+    import confluent_kafka  # noqa: PLC0415 - only who asks for it
+    from confluent_kafka.admin import AdminClient  # noqa: PLC0415 - only who asks for it
+
+    found: dict[str, list[str]] = {"silent": [], "answered": [], "refused": []}
+    describe = bytes.fromhex("0000000e 003c 0001 00000000 ffff 00 00 02 00")  # DescribeCluster of controllers, version 1
+    for name, ports in question["ports"].items():
+        for port in ports:
+            with socket.create_connection((name, port), timeout=10) as connection:
+                connection.sendall(describe)
+                try:
+                    found["answered"] += [f"{name}:{port}"] * bool(connection.recv(1))
+                except TimeoutError:
+                    found["silent"].append(f"{name}:{port}")
+        errors: list[Any] = []
+        login = {"sasl.username": "admin", "sasl.password": question["password"], "error_cb": errors.append, "log_level": 0}
+        client = AdminClient({**_KAFKA_LOGIN, **login, "bootstrap.servers": f"{name}:9092"})
+        deadline = time.monotonic() + _PATIENCE
+        while not errors and time.monotonic() < deadline:
+            client.poll(0.2)
+        found["refused"] += [name] * (confluent_kafka.KafkaError._AUTHENTICATION in {one.code() for one in errors})
+    return found
 
 
 def _read(at: dict[str, Any], topic: str) -> list[str]:
@@ -117,7 +145,7 @@ def _until(read: Callable[[], Any], wanted: Any) -> Any:
 
 def main() -> None:
     clients: dict[str, Callable[[dict[str, Any]], dict[str, Any]]]
-    clients = {"redis": redis, "zookeeper": zookeeper, "kafka": kafka, "generic": generic}
+    clients = {"redis": redis, "zookeeper": zookeeper, "kafka": kafka, "strangers": strangers, "generic": generic}
     answers = {name: clients[question["type"]](question) for name, question in json.loads(sys.argv[1]).items()}
     print(json.dumps(answers))  # noqa: T201 - the answer
 

@@ -35,7 +35,7 @@ spec:
   addresses: elastic
   stopped: {stopped}
   volumes: {{data: {{size: 1Gi}}}}
-  options: {{heap: 64Mi, tickTime: {tick}}}
+  options: {{auth: true, password: {{name: zk-given, key: password}}, heap: 64Mi, tickTime: {tick}}}
 """
 GENERIC = """\
 apiVersion: reconciler/v1
@@ -77,13 +77,36 @@ print(sum(ring.get(key) == key.upper() for key in keys), ring.cluster_info(targe
 ZNODE = """\
 import sys
 from kazoo.client import KazooClient
-client = KazooClient(f"{sys.argv[1]}.roll.internal:2181")
+login = {"mechanism": "DIGEST-MD5", "username": "admin", "password": sys.argv[3]}
+client = KazooClient(f"{sys.argv[1]}.roll.internal:2181", sasl_options=login)
 client.start(timeout=30)
 if sys.argv[2] == "set":
     client.create("/written", b"kept")
 client.sync("/written")
 print(client.get("/written")[0].decode())
 client.stop()
+"""
+
+
+GIVEN = "one\"two\\three ${user.home} `four`=:#'$"  # what might mean something in the files that it is written to
+# Who reads the root of each of three members: with the password, with another, as a stranger.
+READERS = """\
+import sys, kazoo.exceptions
+from kazoo.client import KazooClient
+def read(member, login):
+    once = {"connection_retry": {"max_tries": 0}, "command_retry": {"max_tries": 0}}
+    client = KazooClient(f"{member}.roll.internal:2181", sasl_options=login, **once)
+    try:
+        client.start(timeout=20)
+        return "in" if client.get_children("/") else "empty"
+    except (kazoo.exceptions.KazooException, client.handler.timeout_exception) as refused:
+        return type(refused).__name__
+    finally:
+        client.stop()
+        client.close()
+for member in ("zk-0", "zk-1", "zk-2"):
+    logins = [{"mechanism": "DIGEST-MD5", "username": "admin", "password": sys.argv[1] + end} for end in ("", "x")]
+    print(member, *(read(member, login) for login in (*logins, None)))
 """
 
 
@@ -105,6 +128,7 @@ def config(workshop: Workshop) -> Repository:
 @pytest.fixture(scope="module")
 def applied(workshop: Workshop, config: Repository) -> Repository:
     """The first apply, killed as soon as the cluster's members are being introduced; the second one goes on."""
+    workshop.kubectl("create", "secret", "generic", "zk-given", f"--from-literal=password={GIVEN}")
     running = begun(workshop, config)
     until(lambda: any("introduce" in does for does in turns(workshop)))
     kill(running)
@@ -229,6 +253,15 @@ def test_a_cluster_that_shrinks_loses_no_key_whoever_leads(workshop: Workshop, a
     assert client(workshop, "get") == "100 ok"
 
 
+def test_each_zookeeper_takes_its_password_and_refuses_strangers(workshop: Workshop, applied: Repository) -> None:
+    told = workshop.reconcile("lab", "exec", "--", sys.executable, "-c", READERS, GIVEN).stdout.splitlines()
+    found = {member: words for member, *words in map(str.split, told)}
+    assert found.keys() == {"zk-0", "zk-1", "zk-2"}
+    for entered, wrong, stranger in found.values():
+        assert (entered, stranger) == ("in", "SessionClosedRequireSaslError")
+        assert wrong in ("AuthFailedError", "ConnectionLoss", "SessionClosedRequireSaslError")
+
+
 def test_who_leads_restarts_last_and_a_kill_in_between_costs_nothing(workshop: Workshop, applied: Repository) -> None:
     config = applied
     leads, before = leader(workshop), {name: pod["metadata"]["uid"] for name, pod in pods(workshop, "zk").items()}
@@ -284,7 +317,7 @@ def tear_away(workshop: Workshop, member: str) -> str:
 
 def znode(workshop: Workshop, member: str, verb: str) -> str:
     """What a client that knows only *member* reads; with the verb set it writes before."""
-    return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", ZNODE, member, verb).stdout.strip()
+    return workshop.reconcile("lab", "exec", "--", sys.executable, "-c", ZNODE, member, verb, GIVEN).stdout.strip()
 
 
 def test_a_drain_takes_one_voter_of_three_and_its_elastic_address_goes_with_it(workshop: Workshop, applied: Repository) -> None:

@@ -25,6 +25,7 @@ from reconciler.model.outcome import Blocked, Done, Failed, Outcome, Waiting
 from reconciler.model.service import Service
 from reconciler.ports import ObjectKind
 from reconciler.resources.kubernetes import KINDS
+from stacks._kafka_login import Entry
 from stacks._kafka_moves import Moves
 from stacks._redis_cluster import Cluster
 from tests.memory_world import MemoryWorld, desired
@@ -127,7 +128,7 @@ def kafka(folder: Path, described: str, script: str) -> str:
 
 
 def moves(folder: Path) -> Moves:
-    return Moves(str(folder), "events-0:9092", (0, 1, 2), (3,))
+    return Moves(str(folder), Entry("events-0:9092"), (0, 1, 2), (3,))
 
 
 @pytest.mark.parametrize(
