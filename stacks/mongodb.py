@@ -75,7 +75,7 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             secrets=_mounted(service),
             preparing=(mongo.own_keyfile(service),),
             grace=_STOPS_WITHIN,
-            fixed=_fixed(service),
+            begun=_begun(service),
         ),
     )
 
@@ -84,7 +84,7 @@ def _port(service: Service) -> int:
     return mongo.PORTS[mongo.role(service)]
 
 
-def _fixed(service: Service) -> dict[str, str]:
+def _begun(service: Service) -> dict[str, str]:
     """Other members take another role for another server, and a shard's data says of which cluster it is."""
     role, parent = mongo.role(service), mongo.config_servers(service)
     return {"role": f"{role} of {parent.service.name}" if parent and role == "shard" else role} if role else {}
