@@ -188,7 +188,7 @@ def test_a_set_of_a_cluster_has_its_role_and_a_port_of_its_own(service: Service,
     probe = template(mine)["spec"]["containers"][0]["readinessProbe"]["exec"]["command"][2]
     assert f'"/dev/tcp/$FQDN/{port}"' in probe
     kept = next(one.fields["metadata"]["annotations"] for id, one in rendered(mine).items() if "StatefulSet" in id)
-    assert kept["fixed.reconciler/role"] == ("configServer" if service is CONFIG else "shard of docs-config")
+    assert kept["begun.reconciler/role"] == ("configServer" if service is CONFIG else "shard of docs-config")
 
 
 def test_config_servers_are_founded_as_such_and_no_set_of_a_cluster_has_users() -> None:
