@@ -167,6 +167,7 @@ class ServiceType:
     remembers: Callable[[Service], str] = lambda _service: ""
     rotation: Callable[[Service, Environment], Rotation | None] = lambda _service, _environment: None
     refills: Callable[[Service, Environment, frozenset[str]], str] = _nobody_refills
+    holds: frozenset[str] = frozenset()
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 
     @property

@@ -23,7 +23,7 @@ from reconciler.model.plan import Plan
 from reconciler.model.report import Report
 from reconciler.model.service import Service
 from reconciler.model.snapshot import Snapshots
-from reconciler.parents import Parents
+from reconciler.parents import Parents, holders
 from reconciler.ports import Lease, Progress
 from reconciler.resources import baseline, moved
 from reconciler.settle import observe, settle
@@ -34,6 +34,7 @@ TICK = 0.5
 ALL_EVERY = 30.0  # seconds between two looks at services of which nothing is expected
 CALM = 1.5  # seconds between two steps while nothing is waited for but the engine
 
+_Names = tuple[str, ...]
 Said = Callable[[Mapping[str, Outcome]], None]  # told how things stand whenever a word of it changes
 
 
@@ -164,8 +165,9 @@ def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
     try:
         units = apply.units(prepared.plan, prepared.desired, prepared.observed)
         leaving = drain.leaving(prepared.plan.changes, prepared.desired, world.types)
-        _mark(world, prepared, {unit.stack for unit in units if not unit.blocked} - leaving.keys())
-        ended = world.run(units, state.options.progress, _gate(world, prepared, leaving, state)) if units else {}
+        held = holders(prepared.plan, prepared.desired, prepared.observed, world.types)
+        _mark(world, prepared, {unit.stack for unit in units if not unit.blocked} - leaving.keys() - held.keys())
+        ended = world.run(units, state.options.progress, _gate(world, prepared, leaving, held, state)) if units else {}
         state.infrastructure.update({str(id): outcome for id, outcome in ended.items()})
         bad = {id for id, outcome in ended.items() if not isinstance(outcome, Done)}
         stacks = {change.stack for change in prepared.plan.changes if change.id in bad}
@@ -174,20 +176,23 @@ def _infrastructure(world: World, prepared: Prepared, state: _State) -> None:
         state.through = True
 
 
-def _gate(world: World, prepared: Prepared, leaving: Mapping[str, tuple[str, ...]], state: _State) -> Gate:
-    """What holds a stack back: those it depends on, until they work; members of it that are to go, until its application has let go."""
-    parents = Parents(world, prepared.plan, prepared.desired)
+def _gate(world: World, prepared: Prepared, leaving: Mapping[str, _Names], held: Mapping[str, _Names], state: _State) -> Gate:
+    """What holds a stack back: those it depends on, until they work; members of it that are to go, until its application has let go.
+
+    And of a service that goes as a whole those that still use it.
+    """
+    parents = Parents(world, prepared.plan, prepared.desired, held)
     asked = {one.name: one for one in prepared.desired.services if one.depends_on or one.name in leaving}
 
     def lacking(stack: str) -> Outcome:
         service = asked.get(stack)  # of a thousand services nearly all may begin at once, and are asked after each that has ended
-        if service is None:
+        if service is None and stack not in held:
             return Done()
-        outcome = parents.lacking(service)
-        if isinstance(outcome, Done) and stack in leaving:
+        outcome = parents.lacking(service) if service else parents.holding(stack)
+        if service and isinstance(outcome, Done) and stack in leaving:
             outcome = world.drain(prepared.desired, service, leaving[stack])
-            if isinstance(outcome, Done):
-                _mark(world, prepared, {stack})
+        if isinstance(outcome, Done) and stack in {*leaving, *held}:
+            _mark(world, prepared, {stack})
         state.shut[stack] = outcome
         return outcome
 

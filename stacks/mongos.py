@@ -40,7 +40,8 @@
       options: {password: {name: docs-root, key: password}}
 
 `dependsOn` says what the cluster consists of: a shard that is added to it is added to the cluster, one that is taken out of it is drained,
-its databases move to the shards that stay, and only then is it out: until then its own service has to stay declared. All servers of the
+its databases move to the shards that stay, and only then is it out: its own service goes then and not before, also where one commit
+takes away both. All servers of the
 cluster have the keyfile that its config servers made. The user `admin` is made through a router; its password is made once and lies in the
 Secret `<service>-auth`, key `password`, unless `options.password` names another one.
 """
@@ -234,4 +235,5 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    holds=frozenset({"mongodb"}),  # a shard that is not drained yet
 )

@@ -19,6 +19,28 @@ kind: Service
 metadata: {name: coordination}
 spec: {type: zookeeper, replicas: 3, volumes: {data: {size: 1Gi}}, options: {heap: 128Mi}}
 """
+SERVERS = """\
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: servers}
+spec: {type: mongodb, replicas: 1, volumes: {data: {size: 1Gi}}, options: {role: configServer}}
+"""
+SHARD = """\
+---
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: NAME}
+spec: {type: mongodb, replicas: 1, dependsOn: [servers], volumes: {data: {size: 1Gi}}, options: {role: shard}}
+"""
+ROUTER = """\
+---
+apiVersion: reconciler/v1
+kind: Service
+metadata: {name: docs}
+spec: {type: mongos, replicas: 1, dependsOn: [servers, one, two]}
+"""
+WHOLE = SERVERS + SHARD.replace("NAME", "one") + SHARD.replace("NAME", "two") + ROUTER
+LESS = SERVERS + SHARD.replace("NAME", "one") + ROUTER.replace(", two", "")
 CHILD = """\
 ---
 apiVersion: reconciler/v1
@@ -46,8 +68,8 @@ class Looks:
         world = replace(self.memory.world(prepared.desired.environment), standing=self.standing)
         return loop.converge(world, prepared, Options(timeout))
 
-    def made(self) -> bool:
-        return any("/shop/StatefulSet/" in str(id) for id in self.memory.observed(desired(PARENT).environment).live)
+    def made(self, service: str = "shop") -> bool:
+        return any(f"/{service}/StatefulSet/" in str(id) for id in self.memory.observed(desired(PARENT).environment).live)
 
 
 def test_a_new_service_is_made_once_its_parent_works() -> None:
@@ -81,3 +103,25 @@ def test_who_runs_already_waits_for_a_parent_that_is_changed_too() -> None:
     looks = Looks(memory, after=2)
     assert looks.apply(PARENT.replace("128Mi", "192Mi") + CHILD.replace("web:1", "web:2")).ok
     assert len(looks.asked) == 3
+
+
+def test_a_service_that_goes_waits_for_who_still_has_to_let_go_of_it_in_the_same_commit_and_in_the_next() -> None:
+    memory = MemoryWorld()
+    assert Looks(memory).apply(WHOLE).ok
+    report = Looks(memory, after=10_000).apply(LESS, timeout=30.0)
+    until = "docs has let go of it: waiting until its application says how it is"
+    assert report.outcomes["two"] == Waiting(until)
+    volumes = [one for one in memory.cloud.ec2.volumes.values() if any("retained" in tag["Key"] for tag in one["Tags"])]
+    assert (Looks(memory).made("two"), volumes) == (True, [])
+    looks = Looks(memory, after=3)
+    assert looks.apply(LESS).ok
+    assert (looks.made("two"), len(looks.asked)) == (False, 4)
+
+
+def test_a_service_that_goes_waits_for_nobody_else() -> None:
+    memory = MemoryWorld()
+    assert Looks(memory).apply(WHOLE + "---\n" + PARENT).ok
+    looks = Looks(memory, after=10_000)
+    assert looks.apply(WHOLE).ok
+    assert not looks.made("coordination")
+    assert not looks.asked
