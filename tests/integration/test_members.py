@@ -35,6 +35,7 @@ from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done, spell
 from reconciler.model.service import Service, Snapshots
 from tests import printed
+from tests.clocks import WALL
 from tests.integration.by_hand import TYPES, Hand
 
 pytestmark = pytest.mark.integration
@@ -73,19 +74,6 @@ BROKEN = Service(
 )
 
 
-class Wall:
-    """The machine's own clock."""
-
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
-
-
 @pytest.fixture(scope="module")
 def hand(lab: Layout) -> Iterator[Hand]:
     aws = {"vpc": lab.aws.vpc, "subnets": lab.aws.subnets, "security_groups": lab.aws.security_groups}
@@ -104,7 +92,7 @@ class Party:
         cloud = Aws(hand.lab.region, profile="members", endpoint=hand.lab.aws.endpoint, credentials_file=hand.lab.aws.credentials_file)
         self.hand = hand
         self.cluster, self.cloud = Kubernetes(hand.lab.kubernetes.kubeconfigs["members"]), cloud
-        self.controller = Controller(self.cluster, self.cloud, Wall(), hand.environment)
+        self.controller = Controller(self.cluster, self.cloud, WALL, hand.environment)
 
     def close(self) -> None:
         self.cluster.close()
@@ -214,7 +202,7 @@ def test_zookeeper_has_a_quorum_and_a_moved_member_keeps_its_address(hand: Hand,
 def test_the_volumes_of_a_member_are_taken_in_one_call_of_the_members_role(hand: Hand, party: Party) -> None:
     hand.apply([ZK])
     party.settle(ZK)
-    taker = Taker(party.cloud, Wall(), TYPES, together.run)
+    taker = Taker(party.cloud, WALL, TYPES, together.run)
     service = ZK.model_copy(update={"snapshots": Snapshots(every=Duration.parse("1h"), keep=1)})
     switches = Switches(hand.lab.aws.endpoint)
     switches.forget_calls()

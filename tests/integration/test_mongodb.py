@@ -32,8 +32,9 @@ from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done
 from reconciler.model.service import Parent, Service
 from reconciler.resources import marks
+from tests.clocks import WALL
 from tests.integration.by_hand import TYPES, Hand
-from tests.integration.test_members import Party, Wall
+from tests.integration.test_members import Party
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -99,7 +100,7 @@ class Papers:
         desired = self.desired(*services)
         members, end = declared(desired.services, desired.environment, TYPES), time.monotonic() + WITHIN
         while True:
-            initialiser = Initialiser(self.party.cluster, self.secrets, Wall(), TYPES)
+            initialiser = Initialiser(self.party.cluster, self.secrets, WALL, TYPES)
             assert initialiser.bind(desired) == {}
             standing = self.party.controller.tick(members)
             told = initialiser.tick(desired, members, standing.live)
@@ -111,7 +112,7 @@ class Papers:
     def drain(self, service: Service, leaving: tuple[str, ...]) -> None:
         """Have the set let go of *leaving*, before anybody takes their Pods away."""
         desired, end = self.desired(service), time.monotonic() + WITHIN
-        drainer = Drainer(self.party.cluster, Wall(), TYPES)
+        drainer = Drainer(self.party.cluster, WALL, TYPES)
         while (told := drainer.ask(desired, service, leaving)) != Done():
             assert time.monotonic() < end, told
             time.sleep(0.3)

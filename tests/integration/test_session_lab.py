@@ -28,9 +28,9 @@ from reconciler.model.desired import Desired
 from reconciler.model.environment import Ssh
 from reconciler.model.outcome import Done, Failed, Waiting
 from reconciler.ports import ObjectKind
+from tests.clocks import WALL
 from tests.component_samples import components, desired
 from tests.integration.test_session_callback import commit
-from tests.integration.test_session_local import WallClock
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("lab_can_run")]
 
@@ -60,8 +60,8 @@ class Site:
             )
 
     def restart(self) -> None:
-        runner = JobRunner(self.cluster, self.wish(()).environment, WallClock())
-        self.controller = Controller(self.records, runner, WallClock(), tips(no_secret))
+        runner = JobRunner(self.cluster, self.wish(()).environment, WALL)
+        self.controller = Controller(self.records, runner, WALL, tips(no_secret))
 
     def nodes(self, **fields: Any) -> Components:
         where = {host.name: {"ansible_host": host.address} for host in self.machines.hosts}
@@ -148,8 +148,8 @@ def test_a_machine_with_another_key_than_is_known_is_not_trusted(site: Site) -> 
     layer = site.push("untrusted", write("/srv/never", "x"))
     ssh = Ssh(user="root", key_secret="ssh-key", known_hosts_secret="wrong-hosts")
     wish = desired(site.nodes(retry_policy=1), configurations=(Configuration(name="compute", layers=(layer,)),), ssh=ssh)
-    runner = JobRunner(site.cluster, wish.environment, WallClock())
-    site.controller = Controller(site.records, runner, WallClock(), tips(no_secret))
+    runner = JobRunner(site.cluster, wish.environment, WALL)
+    site.controller = Controller(site.records, runner, WALL, tips(no_secret))
     standing = site.settle(wish)
     site.restart()
     assert isinstance(standing.outcome, Failed)

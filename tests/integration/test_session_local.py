@@ -22,22 +22,12 @@ from reconciler.model.outcome import Done, Failed, Waiting
 from reconciler.model.work import Clone
 from runner import descent, frames
 from runner.place import WORK
+from tests.clocks import WALL
 from tests.component_samples import components, desired
 from tests.integration.test_session_callback import commit
 
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
 PATIENCE = 120.0
-
-
-class WallClock:
-    def now(self) -> float:
-        return time.time()
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
 
 class Site:
@@ -48,7 +38,7 @@ class Site:
         self.hosts.mkdir()
         self.records = SqliteRecords(folder / "store.db", "lab")
         self.runner = DirectoryRunner(folder / "sessions", desired().environment.sessions)
-        self.controller = Controller(self.records, self.runner, WallClock(), tips(no_secret))
+        self.controller = Controller(self.records, self.runner, WALL, tips(no_secret))
         self.layers: dict[str, Clone] = {}
 
     def push(self, layer: str, text: str, *before: dict[str, Any]) -> None:
@@ -169,7 +159,7 @@ def test_a_reconciler_that_comes_back_takes_in_what_went_on_without_it(site: Sit
     while not any(frame.kind == "end" for frame in frames.read(site.folder / "sessions" / session.name / "frames")):
         assert time.monotonic() < until
         time.sleep(0.1)
-    site.controller = Controller(site.records, site.runner, WallClock(), tips(no_secret))
+    site.controller = Controller(site.records, site.runner, WALL, tips(no_secret))
     assert site.settle(want).outcome == Done()
     assert len(site.ran()) == 1
 
