@@ -9,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,10 +19,12 @@ from reconciler.apply import Gate, Unit
 from reconciler.components import summary
 from reconciler.loop import Prepared
 from reconciler.members import act, read
+from reconciler.members import services as of_service
 from reconciler.members.flight import Flights
 from reconciler.members.live import Live, Node
-from reconciler.members.member import declared, departing
+from reconciler.members.member import by_service, declared, departing
 from reconciler.members.snapshots import controller as snapshots
+from reconciler.model import moment
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.desired import Desired
@@ -223,8 +226,13 @@ class Home(Outside):
         members = declared(desired.services, desired.environment, self.types)
         standing = self._looking().look(members)
         initialiser = self._initialiser(self.cluster)
-        initial, closed = initialiser.look(desired, members, standing.live), initialiser.closed(desired)
-        return {name: Stand(outcome, initial.get(name), name in closed) for name, outcome in standing.services.items()}
+        (initial, answered), closed = initialiser.look(desired, members, standing.live), initialiser.closed(desired)
+        since = {name: of_service.since(standing.conditions[one.name] for one in mine) for name, mine in by_service(members).items()}
+        spelt = {name: moment.spell(datetime.fromtimestamp(when, UTC)) for name, when in answered.items()}
+        return {
+            name: Stand(outcome, initial.get(name), name in closed, since.get(name, ""), spelt.get(name, ""))
+            for name, outcome in standing.services.items()
+        }
 
     def _summaries(self, desired: Desired) -> Any:
         known = self.known_records()

@@ -9,11 +9,17 @@ from reconciler.model.outcome import Outcome, first_lacking
 
 @dataclass(frozen=True, slots=True)
 class Stand:
-    """*initial* is how its initialisation stands, None where it has none; *closed*: that also sees to it that strangers are refused."""
+    """*initial* is how its initialisation stands, None where it has none; *closed*: that also sees to it that strangers are refused.
+
+    *since* is when its members began to stand so, *answered* when its application said that nothing is lacking; ISO 8601, "" where
+    nothing tells.
+    """
 
     members: Outcome
     initial: Outcome | None = None
     closed: bool = False
+    since: str = ""
+    answered: str = ""
 
     @property
     def outcome(self) -> Outcome:

@@ -75,7 +75,7 @@ def test_never_two_at_once_also_of_another_situation(does: str) -> None:
 def test_the_application_itself_says_that_it_is_initialised() -> None:
     whole = turn(4, said={"set": True, "user": True, "primary": True})
     verdict = after(turn(3, "make the user"), whole)
-    assert verdict == Verdict(Done(), outdated=(turn(3, "make the user"),))
+    assert verdict == Verdict(Done(), outdated=(turn(3, "make the user"),), answered=whole.ended)
 
 
 def test_a_step_that_failed_counts_by_the_look_after_it() -> None:
@@ -206,7 +206,7 @@ def test_another_process_goes_on_where_the_first_one_died() -> None:
     initialiser(world).tick(DESIRED, MEMBERS, LIVE)
     assert len(world.jobs) == 1
     world.end(CLOSED)
-    assert initialiser(world).look(DESIRED, MEMBERS, LIVE) == {"cache": Done()}
+    assert initialiser(world).look(DESIRED, MEMBERS, LIVE)[0] == {"cache": Done()}
     assert initialiser(world).tick(DESIRED, MEMBERS, LIVE) == {"cache": Done()}
     assert len(world.jobs) == 1
 

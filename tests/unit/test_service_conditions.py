@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler.members import services
 from reconciler.members.services import conditions
+from reconciler.model.condition import Condition
 from reconciler.model.outcome import Done, Failed, Outcome, Waiting
 from reconciler.model.service import Service
 from reconciler.model.stand import Stand
@@ -54,6 +56,33 @@ def test_one_that_asks_nobody_for_a_password_says_so() -> None:
 )
 def test_whether_anything_is_to_come(outcome: Outcome, unsynced: str, status: str, reason: str) -> None:
     assert told(Stand(outcome), unsynced)["Progressing"][:2] == (status, reason)
+
+
+EARLY, LATE, LATER = (f"2026-11-22T18:0{minute}:00Z" for minute in (1, 2, 3))
+
+
+def since(stand: Stand, parent: Stand, unsynced: str = "") -> dict[str, str]:
+    service = Service(name="kv", type="redis", depends_on=("coordination",))
+    return {one.type: one.since for one in conditions(service, {"kv": stand, "coordination": parent}, unsynced)}
+
+
+def test_each_says_since_when_as_far_as_anything_tells() -> None:
+    whole = since(Stand(Done(), Done(), closed=True, since=EARLY, answered=LATE), Stand(Done(), Done(), since=EARLY, answered=LATER))
+    assert whole == {"DependenciesReady": LATER, "Initialised": LATE, "AuthEnforced": LATE, "Progressing": LATE}
+    lacking = since(Stand(STARTS, Waiting("its members run"), closed=True, since=EARLY), Stand(STARTS, since=LATE), unsynced="1 to do")
+    assert lacking == {"DependenciesReady": LATE, "Initialised": EARLY, "AuthEnforced": EARLY, "Progressing": ""}
+    assert since(Stand(STARTS, since=EARLY), Stand(Done()))["Progressing"] == EARLY
+
+
+def test_members_stand_as_they_do_since_the_first_lacks_something_or_the_last_works() -> None:
+    def member(ready: str, volume: str = "") -> tuple[Condition, ...]:
+        held = Condition("VolumeReady", "False" if volume else "True", "NotAttached", since=volume)
+        return held, Condition("AppReady", "True" if ready else "False", "Ready", since=ready)
+
+    assert services.since([member(EARLY), member(LATER), member(LATE)]) == LATER
+    assert services.since([member(EARLY), member("", volume=LATE), member("", volume=LATER)]) == LATE
+    assert services.since([member(EARLY), member("")]) == ""
+    assert services.since([]) == ""
 
 
 def test_a_parent_of_whom_nothing_is_known_is_not_called_ready() -> None:

@@ -85,9 +85,15 @@ class Initialiser:
         """One step for each service that can take one; how each that has an initialisation stands."""
         return self._each(desired, members, live, lambda case, verdict: self._act(case, verdict, desired))
 
-    def look(self, desired: Desired, members: Iterable[Member], live: Live) -> dict[str, Outcome]:
-        """How each service that has an initialisation stands, without doing anything about it."""
-        return self._each(desired, members, live, lambda _, verdict: verdict.outcome)
+    def look(self, desired: Desired, members: Iterable[Member], live: Live) -> tuple[dict[str, Outcome], dict[str, float]]:
+        """How each service that has an initialisation stands, without doing anything about it; and when those said so that stand well."""
+        answered: dict[str, float] = {}
+
+        def stands(case: _Case, verdict: Verdict) -> Outcome:
+            answered[case.service.name] = verdict.answered
+            return verdict.outcome
+
+        return self._each(desired, members, live, stands), {name: when for name, when in answered.items() if when}
 
     def closed(self, desired: Desired) -> frozenset[str]:
         """The services of whose initialisation it is a part that strangers are refused."""

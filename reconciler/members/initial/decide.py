@@ -20,12 +20,16 @@ _KEPT = 6  # turns, for people who ask what was done
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The script to start at turn *number*, if any; Jobs to delete; and how the service stands."""
+    """The script to start at turn *number*, if any; Jobs to delete; and how the service stands.
+
+    *answered* is when the answer was given by which it stands well, in seconds since the epoch.
+    """
 
     outcome: Outcome
     start: Script | None = None
     number: int = 0
     outdated: tuple[Turn, ...] = ()
+    answered: float = 0.0
 
 
 def decide(wanted: Initialisation, situation: str, turns: Iterable[Turn], now: float) -> Verdict:
@@ -52,7 +56,7 @@ def _after_look(wanted: Initialisation, mine: list[Turn], now: float, outdated: 
     last = mine[-1]
     match _next(wanted, last.said or {}):
         case None:
-            return Verdict(Done(), outdated=(*outdated, *mine[-_KEPT:-1]))
+            return Verdict(Done(), outdated=(*outdated, *mine[-_KEPT:-1]), answered=last.ended)
         case Script() as step:
             until = f"its initialisation goes on: {step.does}"
             before = sum(one.does == step.does for one in mine)
