@@ -19,7 +19,7 @@ from benchmarks.figure import Figure, table
 from benchmarks.growth import Line
 from benchmarks.world import World
 
-NAMES = ("startup", "load", "plan", "peer", "diff", "change", "passes", "apply", "moves")
+NAMES = ("startup", "load", "plan", "peer", "diff", "change", "passes", "apply", "moves", "silence")
 _ALL = 1_000_000
 RESULTS = Path(__file__).with_name("results")
 
