@@ -38,6 +38,7 @@ class Disks:
         self._mounted: dict[str, Disk] = {}
         self._wanted: dict[str, dict[str, set[str]]] = {}
         self._lingering: set[asyncio.Task[None]] = set()
+        self._telling: dict[str, asyncio.Lock] = {}
 
     async def want(self, node: str, handle: str, pod: str) -> None:
         """Say that *node* uses the volume: the controller manager does not detach it then."""
@@ -103,9 +104,10 @@ class Disks:
         return set(disk.pods) if disk and disk.node == node else set()
 
     async def report(self, node: str) -> None:
-        """Write what *node* uses to its status."""
-        used = [f"kubernetes.io/csi/{DRIVER}^{handle}" for handle in sorted(self._wanted.get(node, {}))]
-        await self._api.patch(f"/api/v1/nodes/{node}/status", {"status": {"volumesInUse": used}})
+        """Write what *node* uses to its status; one after the other, or what was true earlier might arrive last and stay."""
+        async with self._telling.setdefault(node, asyncio.Lock()):
+            used = [f"kubernetes.io/csi/{DRIVER}^{handle}" for handle in sorted(self._wanted.get(node, {}))]
+            await self._api.patch(f"/api/v1/nodes/{node}/status", {"status": {"volumesInUse": used}})
 
     def _require_attached(self, node: str, handle: str, volume: str) -> None:
         for one in self._attachments.objects.values():

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
+from lab.agent import disks as agent_disks
 from lab.agent.api import Api, Mirror
 from lab.agent.disks import Blocked, Disks
 from lab.agent.resizer import wants_more
@@ -60,6 +62,34 @@ def test_a_volume_is_mounted_on_one_node_only(tmp_path: Path) -> None:
     both.unmount("a", "vol-1", "two")
     assert both.mount("b", "vol-1", CLAIM, "three").is_dir()
     assert (both.users("a", "vol-1"), both.users("b", "vol-1")) == (set(), {"three"})
+
+
+class Late:
+    """An API server that takes its time for the first of two answers given at once; *used* is what a node's status says in the end."""
+
+    def __init__(self) -> None:
+        self.asked, self.used = 0, list[str]()
+
+    async def patch(self, _path: str, body: dict[str, Any]) -> None:
+        self.asked += 1
+        await asyncio.sleep(0.05 if self.asked == 3 else 0)
+        self.used = body["status"]["volumesInUse"]
+
+
+def test_two_volumes_that_are_let_go_at_once_are_both_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_disks, "LINGERS", 0.0)
+    api = Late()
+
+    async def ends() -> None:
+        both = Disks(cast("Api", api), Mirror(NO_API, "/attachments"), tmp_path)
+        for handle in ("vol-1", "vol-2"):
+            await both.want("a", handle, "pod")
+        for handle in ("vol-1", "vol-2"):
+            both.give_back("a", handle, "pod")
+        await asyncio.sleep(0.2)
+
+    asyncio.run(ends())
+    assert (api.asked, api.used) == (4, [])
 
 
 def test_addresses_are_given_out_in_turn_and_come_back_last() -> None:
