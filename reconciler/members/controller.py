@@ -118,14 +118,15 @@ class Controller:
         kinds = {member.follows for member in undecided}
         live = self._places(live, follows=bool(leaving) or True in kinds, fixed=fixed or False in kinds)
         named = {*going, *(member.name for member in wanted)}
-        if left := [name for name, lease in live.leases.items() if lease.holder and name not in named]:
+        first = not self._memory.leases  # later only those are wanted of whom something is expected
+        if left := [name for name, lease in live.leases.items() if first and lease.holder and name not in named]:
             live = self._places(live, follows=True, fixed=True)
         live = self._known(self._pods(live, () if left else wholly))
         self._memory.leases = True
         decisions = {member.name: decide(member, live) for member in undecided}
         interfaces = {address.rpartition("/")[2]: one for address, one in live.interfaces.items()}
         decisions |= {name: depart(name, interfaces.get(name), live) for name in leaving}
-        return decisions | {name: leave(name, interfaces.get(name), live) for name in left if not self._has_paused(name)}, live
+        return decisions | {name: leave(name, interfaces.get(name), live) for name in left}, live
 
     def _places(self, live: Live, *, follows: bool, fixed: bool) -> Live:
         """With whom members belong to, and where: records where some *follow* their Pods, interfaces where some have *fixed* addresses."""

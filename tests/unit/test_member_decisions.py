@@ -179,6 +179,18 @@ def test_whoever_comes_after_a_death_between_a_departed_members_record_and_its_l
     assert lease(made, "kv-1")["spec"]["leaseTransitions"] == 1
 
 
+def test_whose_members_are_only_not_asked_after_is_not_read_again_for_that() -> None:
+    """A pass looks at all once, and then at those of whom something is expected: the others' Leases are nobody's to tidy up."""
+    made, clock = settled(), Time()
+    controller = Controller(made, made, clock, ENVIRONMENT)
+    controller.tick(MEMBERS)
+    made.calls.clear()
+    made.pod("kv-0", "a3")
+    controller.tick([KV_0])
+    assert made.calls.count("list_resource_record_sets") == 1
+    assert "describe_network_interfaces" not in made.calls
+
+
 def test_the_last_departed_members_lease_is_released_too() -> None:
     made = settled()
     for kind in (made.pods, made.records):
