@@ -23,6 +23,9 @@ MARK = Path("/volume/.reconciler-member")
 PATIENCE = 60.0  # seconds, on the node that it last ran on
 _SAYS_EVERY, _LOOKS_EVERY = 5.0, 0.5
 _TABLE = 10_000  # routing tables of members' interfaces: this plus the device's index
+# Before the main table (32766), after the rules that a network of Pods makes (the VPC CNI's are 512 to 1536): without a number ours would be
+# first, and what a member answers to a Pod of its own node would leave the node, to be dropped when it comes back with an address of its own.
+_TO_PODS, _OWN_TABLE = 20_000, 20_001
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,8 +63,6 @@ def attached(address: str, mac: str, place: Place, run: Callable[[list[str]], No
     device = _device(mac, place.devices)
     if not device:
         return f"the interface with {mac} is attached to this node"
-    if _is_local(address):
-        return ""
     network = next((network for network in _networks(place.routes) if ipaddress.ip_address(address) in network), None)
     if network is None:
         return f"{device} can have {address}: no subnet of this node contains it; nodes and interfaces of a zone must share one"
@@ -76,19 +77,18 @@ def attached(address: str, mac: str, place: Place, run: Callable[[list[str]], No
 def commands(device: str, address: str, network: ipaddress.IPv4Network, index: int) -> Iterator[list[str]]:
     """How a second interface of an instance gets its address, and answers the way it was asked. Each can be repeated.
 
-    A device that goes takes its address and routes along, not its rule: one that was left here by an earlier attachment is replaced.
+    A route to a single address is one to a Pod of this node, and counts first. A device that goes takes its address and routes along,
+    not its rules: those that were left here by an earlier attachment are replaced.
     """
     table, router = str(_TABLE + index), str(network.network_address + 1)  # a VPC's router is the first address of each subnet
     yield ["ip", "link", "set", "dev", device, "up"]
     yield ["ip", "address", "replace", f"{address}/{network.prefixlen}", "dev", device, "noprefixroute"]
     yield ["ip", "route", "replace", str(network), "dev", device, "src", address, "table", table]
     yield ["ip", "route", "replace", "default", "via", router, "dev", device, "src", address, "table", table]
+    rules = (f"from {address} lookup main suppress_prefixlength 31", _TO_PODS), (f"from {address} lookup {table}", _OWN_TABLE)
+    there = " && ".join(f"ip rule list pref {pref} | grep -Fq '{rule}'" for rule, pref in rules)
     clean = f"while ip rule del from {address} 2> /dev/null; do :; done"
-    yield [
-        "sh",
-        "-c",
-        f"ip rule list from {address} lookup {table} | grep -q . || {{ {clean}; ip rule add from {address} lookup {table}; }}",
-    ]
+    yield ["sh", "-c", f"{there} || {{ {clean}; {'; '.join(f'ip rule add pref {pref} {rule}' for rule, pref in rules)}; }}"]
 
 
 def _device(mac: str, devices: Path) -> str:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -180,6 +180,23 @@ def srvr(hand: Hand, host: str) -> str:
     return inside(hand.lab, "bash", "-c", f"exec 3<>/dev/tcp/{host}/2181; printf srvr >&3; cat <&3")
 
 
+def answers(hand: Hand, node: str, hosts: Iterable[str]) -> list[str]:
+    """What the members say of themselves to a Pod on *node*."""
+    asked = "".join(f"timeout 10 bash -c 'exec 3<>/dev/tcp/{host}/2181 && printf srvr >&3 && grep ^Mode: <&3'\n" for host in hosts)
+    container = {"name": "asks", "image": "zookeeper:3.8", "command": ["bash", "-c", asked]}
+    spec = {"nodeName": node, "restartPolicy": "Never", "containers": [container]}
+    metadata = {"generateName": "asks-", "namespace": "hand"}
+    made = hand.cluster.create(Pod.from_dict({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}))
+    name = str(made.metadata and made.metadata.name)
+
+    def phase() -> str:
+        status = hand.cluster.get(Pod, name, namespace="hand").status
+        return str(status and status.phase)
+
+    assert eventually(lambda: phase() in ("Succeeded", "Failed"))
+    return [line.strip() for line in hand.cluster.log(name, namespace="hand")]
+
+
 def test_zookeeper_has_a_quorum_and_a_moved_member_keeps_its_address(hand: Hand, party: Party) -> None:
     hand.apply([ZK])
     party.settle(ZK)
@@ -197,6 +214,8 @@ def test_zookeeper_has_a_quorum_and_a_moved_member_keeps_its_address(hand: Hand,
     assert after["Attachment"]["InstanceId"] == live.nodes[live.running("hzk-1")[0].node].instance
     assert after["Attachment"]["InstanceId"] != before["Attachment"]["InstanceId"]
     assert "Mode: follower" in srvr(hand, hosts["hzk-1"])
+    for where in (node, live.running("hzk-1")[0].node, live.running("hzk-0")[0].node):
+        assert modes == sorted(answers(hand, where, hosts.values())), "Pods of the members' nodes are clients too, as of the one it left"
 
 
 def test_the_volumes_of_a_member_are_taken_in_one_call_of_the_members_role(hand: Hand, party: Party) -> None:

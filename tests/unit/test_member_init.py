@@ -51,8 +51,16 @@ def test_a_name_that_does_not_resolve_is_waited_for_with_the_reason() -> None:
 
 def test_an_interface_is_waited_for_until_its_device_is_here(place: member.Place) -> None:
     assert member.attached("127.4.4.4", MAC, place, never) == f"the interface with {MAC} is attached to this node"
+
+
+def test_an_address_that_is_here_already_is_seen_to_have_its_way_back(place: member.Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever set it up may have died in between."""
     plug(place)
-    assert member.attached("127.4.4.4", MAC, place, never) == ""
+    place.routes.write_text(ROUTES + "eth0\t0004047F\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n")
+    monkeypatch.setattr("socket.if_nametoindex", lambda _: 3)
+    done: list[list[str]] = []
+    assert member.attached("127.4.4.4", MAC, place, done.append) == ""
+    assert [command[:3] for command in done][-3:] == [["ip", "route", "replace"], ["ip", "route", "replace"], ["sh", "-c", done[-1][2]]]
 
 
 def test_a_device_without_its_address_is_given_it_and_a_way_back(place: member.Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,8 +74,11 @@ def test_a_device_without_its_address_is_given_it_and_a_way_back(place: member.P
         "ip route replace 10.200.16.0/20 dev eth1 src 10.200.16.9 table 10003",
         "ip route replace default via 10.200.16.1 dev eth1 src 10.200.16.9 table 10003",
         (
-            "sh -c ip rule list from 10.200.16.9 lookup 10003 | grep -q . || "
-            "{ while ip rule del from 10.200.16.9 2> /dev/null; do :; done; ip rule add from 10.200.16.9 lookup 10003; }"
+            "sh -c ip rule list pref 20000 | grep -Fq 'from 10.200.16.9 lookup main suppress_prefixlength 31' && "
+            "ip rule list pref 20001 | grep -Fq 'from 10.200.16.9 lookup 10003' || "
+            "{ while ip rule del from 10.200.16.9 2> /dev/null; do :; done; "
+            "ip rule add pref 20000 from 10.200.16.9 lookup main suppress_prefixlength 31; "
+            "ip rule add pref 20001 from 10.200.16.9 lookup 10003; }"
         ),
     ]
 
