@@ -23,8 +23,8 @@ MARK = Path("/volume/.reconciler-member")
 PATIENCE = 60.0  # seconds, on the node that it last ran on
 _SAYS_EVERY, _LOOKS_EVERY = 5.0, 0.5
 _TABLE = 10_000  # routing tables of members' interfaces: this plus the device's index
-# Before the main table (32766), after the rules that a network of Pods makes (the VPC CNI's are 512 to 1536): without a number ours would be
-# first, and what a member answers to a Pod of its own node would leave the node, to be dropped when it comes back with an address of its own.
+# Before the main table (32766), after the rules that a network of Pods makes (the VPC CNI's are 512 to 1536). Without a number ours would
+# be first, and what a member answers to a Pod of its own node would leave it, to be dropped when it comes back from an address of its own.
 _TO_PODS, _OWN_TABLE = 20_000, 20_001
 
 
