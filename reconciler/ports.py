@@ -91,8 +91,11 @@ class Cluster(Protocol):
         """A JSON merge patch."""
         ...
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
-        """False where there was nothing to delete; with a *uid*, also where another has taken the name."""
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "", at_once: bool = False) -> bool:
+        """False where there was nothing to delete; with a *uid*, also where another has taken the name.
+
+        *at_once* waits for no kubelet to end a Pod's containers: only where they are known to run no more.
+        """
         ...
 
     def log(self, namespace: str, pod: str, container: str, *, tail: int | None = None) -> Iterator[str]:

@@ -113,9 +113,10 @@ class Kubernetes:
         answer = self._transport.send("PATCH", Target(kind, name, namespace, subresource), json=body, headers=headers)
         return answer.json()  # type: ignore[no-any-return]
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "", at_once: bool = False) -> bool:
         """False where there was nothing to delete. What it owns goes with it, also for Jobs, whose own default is to leave their Pods."""
         body: dict[str, Any] = {"propagationPolicy": "Background", **({"preconditions": {"uid": uid}} if uid else {})}
+        body |= {"gracePeriodSeconds": 0} if at_once else {}
         tolerated = {MISSING, CONFLICT} if uid else {MISSING}
         answer = self._transport.send("DELETE", Target(kind, name, namespace), tolerate=tolerated, json=body)
         return answer.status_code not in tolerated

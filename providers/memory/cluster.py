@@ -85,7 +85,7 @@ class MemoryCluster(Faults):
             kept = {**found, "status": patched.get("status")} if subresource == "status" else {**patched, "status": found.get("status")}
             return copy.deepcopy(self._write(kind, found, kept))
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "", at_once: bool = False) -> bool:  # noqa: ARG002 - here nothing takes long
         """Gone at once, with all that it owns; what has finalizers stays, marked, until they are taken away."""
         self._strike("delete", kind)
         with self._within, self._effect("delete", kind):

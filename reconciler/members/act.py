@@ -125,8 +125,20 @@ def fenced(findings: Iterable[Finding], refused: Mapping[str, Outcome]) -> Itera
     """What was done about nodes, for people."""
     for one in findings:
         if one.deed and whom(one) not in refused:
-            words = {"taint": f"fenced: its instance {one.node.instance} is off", "clear": "fenced no more: it answers again"}
-            yield whom(one), words.get(one.deed, f"its instance {one.node.instance} is being stopped: it has not answered for too long")
+            yield whom(one), _done(one)
+
+
+def _done(finding: Finding) -> str:
+    instance = f"its instance {finding.node.instance}"
+    match finding.deed:
+        case "taint":
+            return f"fenced: {instance} is off"
+        case "take":
+            return f"{', '.join(pod.name for pod in finding.pods)} taken off it: {instance} is off, and nobody there can end them"
+        case "stop":
+            return f"{instance} is being stopped: it has not answered for too long"
+        case "clear" | "":
+            return "fenced no more: it answers again"
 
 
 def whom(finding: Finding) -> str:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from reconciler import errors
-from reconciler.members.live import FENCED, OUT_OF_SERVICE, Node
+from reconciler.members.live import FENCED, OUT_OF_SERVICE, Node, Pod
 from reconciler.members.unreachable import Finding
 from reconciler.model.outcome import Outcome, Waiting
 from reconciler.ports import Cloud, Cluster
@@ -27,6 +27,8 @@ def carry_out(cluster: Cluster, cloud: Cloud, finding: Finding, now: float) -> O
             done = clear(cluster, finding.node)
         case "stop":
             done = stop(cluster, cloud, finding.node)
+        case "take":
+            take(cluster, finding.pods)
         case "":
             pass
     return None if done else Waiting(f"node {finding.node.name} is read again: it has changed")
@@ -56,6 +58,12 @@ def stop(cluster: Cluster, cloud: Cloud, node: Node) -> bool:
         text = f"{error.message} (the policy of the members role lets it stop instances that have the tag reconciler/node)"
         raise errors.ProviderError(text, code=error.code, status=error.status) from error
     return True
+
+
+def take(cluster: Cluster, pods: Iterable[Pod]) -> None:
+    """Take away *pods* that are to end, on a node whose instance is known to be off."""
+    for pod in pods:
+        cluster.delete(kubernetes.POD, pod.name, namespace=pod.namespace, uid=pod.uid, at_once=True)
 
 
 def _set(cluster: Cluster, node: Node, taints: Iterable[Any], why: str | None) -> bool:

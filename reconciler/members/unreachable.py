@@ -1,9 +1,10 @@
 """What becomes of nodes that do not answer, and of those that do again; pure.
 
 Kubernetes takes no StatefulSet's Pod off a node that it cannot reach: what runs there may still write. EC2 knows more. An instance that is
-stopped, terminated or gone writes no more, and the taint `out-of-service` says so to Kubernetes, which then ends the node's Pods by force
-and detaches its volumes. Of an instance that runs nothing is known: the environment says whether to wait for a person or to stop it.
-What EC2 says must have been read after the node: then a node that is as it was read has not come back since.
+stopped, terminated or gone writes no more, and the taint `out-of-service` says so to Kubernetes, which then has the node's Pods end and
+detaches its volumes. Its own collector of such Pods comes round every 20 s only, so those that are to end are taken away from here. Of an
+instance that runs nothing is known: the environment says whether to wait for a person or to stop it. What EC2 says must have been read
+after the node: then a node that is as it was read has not come back since.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, TypeAlias
 
-from reconciler.members.live import Live, Node
+from reconciler.members.live import Live, Node, Pod
 from reconciler.model.environment import MembersSettings
 
 GONE = "gone"
@@ -22,16 +23,20 @@ ENDING = frozenset({"stopping", "shutting-down"})
 _EC2 = "i-"
 _NOTHING: Mapping[str, str] = {}
 
-Deed: TypeAlias = Literal["taint", "clear", "stop", ""]
+Deed: TypeAlias = Literal["taint", "clear", "stop", "take", ""]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A node, what to do about it, and what its members wait for, in words that follow "waiting until"."""
+    """A node, what to do about it, and what its members wait for, in words that follow "waiting until".
+
+    *pods* are to be taken away: no kubelet that comes back starts anything of them, since they are to end already.
+    """
 
     node: Node
     deed: Deed
     until: str
+    pods: tuple[Pod, ...] = ()
 
 
 def find(live: Live, settings: MembersSettings, now: float) -> tuple[Finding, ...]:
@@ -84,7 +89,10 @@ def _judge(node: Node, live: Live, settings: MembersSettings, now: float) -> Fin
     name, state = f"node {node.name}", live.instances.get(node.instance, "")
     if state in OFF:
         moved = f"Kubernetes takes its Pods off {name}, whose instance {node.instance} is {state}"
-        return Finding(node, "" if node.out_of_service else "taint", moved)
+        if not node.out_of_service:
+            return Finding(node, "taint", moved)
+        ending = tuple(pod for pods in live.pods.values() for pod in pods if pod.node == node.name and pod.terminating)
+        return Finding(node, "take" if ending else "", moved, ending)
     if not state:
         return Finding(node, "", f"{name} answers again, or EC2 says what has become of its instance {node.instance or '(unknown)'}")
     if state in ENDING:

@@ -15,7 +15,7 @@ from tests.mutations.test_mutations import copied
 
 TESTS = "tests/simulation/test_simulation.py"
 INTERLEAVINGS = 2000  # at most
-_DECIDE, _ACT, _CONTROLLER = (f"reconciler/members/{name}.py" for name in ("decide", "act", "controller"))
+_DECIDE, _ACT, _CONTROLLER, _UNREACHABLE = (f"reconciler/members/{name}.py" for name in ("decide", "act", "controller", "unreachable"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +71,16 @@ FAULTS = (
         "every detach is forced",
         r"trap 3: eni-db-\d is torn by force",
         ((_DECIDE, "Detach(interface.attachment, force),), until)", "Detach(interface.attachment, True),), until)"),),
+    ),
+    Fault(
+        "whoever lies on a fenced node is taken away",
+        r"trap 3: Pod \S+ \(uid-\d+\) is taken away at once though nobody asked it to end",
+        ((_UNREACHABLE, " and pod.terminating)", ")"),),
+    ),
+    Fault(
+        "a node that does not answer is off, whatever EC2 says",
+        r"trap 3: \S+, which is on, is said to be out of service",
+        ((_UNREACHABLE, "    if state in OFF:", "    if state:"),),
     ),
     Fault("epochs stand still", r"F5: the epoch of \S+ goes from", ((_DECIDE, " + (self.before.holder != self.uid)", ""),)),
     Fault(

@@ -142,6 +142,7 @@ class Interleaving:
         self.weather.throttled = self.weather.lost = self.weather.late = 0.0
         while self.town.under_way:
             self._deliver()
+        self.town.turn += 1  # who is amid a tick saw what was before
         people.make_good(self.town)
         self.say("fate", "everything is made good, and nothing befalls anybody any more")
         for who, _ in zip(itertools.cycle(self.processes.values()), range(ROUNDS), strict=False):

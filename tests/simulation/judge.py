@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from reconciler.members.live import LEASE_PREFIX
 from reconciler.resources import marks
-from tests.simulation.town import MEMBERS, Town
+from tests.simulation.town import MEMBERS, OUT, Town
 
 OURS = {f"{member.fqdn}.": member.name for member in MEMBERS.values()}
 
@@ -81,6 +81,20 @@ class Judge:
         found = self._town.pods.get(name)
         if found and uid in {"", found["metadata"]["uid"]} and self._town.current(name) and self._town.revised < since:
             raise Broken(f"F13: Pod {name} ({found['metadata']['uid']}), which is as declared, is deleted")
+
+    def fences(self, name: str, taints: Iterable[Any], since: int) -> None:
+        """Trap 3: only a machine that was seen off *since* a turn is said to be out of service."""
+        machine = self._town.machines.get(name)
+        if OUT in taints and machine and machine.on and machine.on_since <= since:
+            raise Broken(f"trap 3: {name}, which is on, is said to be out of service")
+
+    def takes(self, name: str, uid: str) -> None:
+        """Trap 3: a Pod is taken away at once only where it is to end anyway, and nothing of it runs any more."""
+        found = self._town.pods.get(name)
+        if not uid or (found and found["metadata"]["uid"] == uid and "deletionTimestamp" not in found["metadata"]):
+            raise Broken(f"trap 3: Pod {name} ({uid}) is taken away at once though nobody asked it to end")
+        if on := [machine.name for machine in self._town.machines.values() if uid in machine.containers]:
+            raise Broken(f"trap 3: Pod {name} ({uid}) is taken away at once while it runs on {on[0]}")
 
     def always(self) -> None:
         """Trap 2 and F6: one writer a volume. F7, F8, trap 27: what others have is as they left it."""

@@ -11,7 +11,7 @@ from typing import Any
 from tests.simulation.town import BAD, MEMBERS, ZONES, Container, Machine, Town
 from tests.unit.member_world import pod
 
-PATIENCE = 0.7  # of the attach-detach controller, where a kubelet does not say that a volume is free
+PATIENCE = 0.7  # of the controllers that wait for nodes to answer again, and of who collects Pods of those that are off
 
 
 class Kubernetes:
@@ -67,21 +67,21 @@ class Kubernetes:
             self._report(machine)
 
     def monitor(self) -> None:
-        """Nodes that are not heard of lose their Pods; those of nodes that are out of service, or no more, are gone at once."""
+        """Pods of nodes out of service are to end, in time those of others that are not heard of; they are collected at times."""
         for name, node in list(self.town.nodes.items()):
             machine = self.town.machines.get(name)
             if machine is None:
                 del self.town.nodes[name]
-            elif self.town.hears(machine) != (node["status"]["conditions"][0]["status"] == "True"):
-                told = [{"type": "Ready", "status": str(self.town.hears(machine))}]
-                self.town.nodes[name] = {**node, "status": {"conditions": told}}
+            elif self.town.hears(machine) != self.town.is_up(node):
+                self.town.changed(name, status={"conditions": [{"type": "Ready", "status": str(self.town.hears(machine))}]})
         for name, found in list(self.town.pods.items()):
             node = self.town.nodes.get(found["spec"].get("nodeName", ""))
             if not found["spec"].get("nodeName"):
                 continue
-            if node is None or (self.town.is_out(node) and "deletionTimestamp" in found["metadata"]):
+            is_collected = node is not None and self.town.is_out(node) and "deletionTimestamp" in found["metadata"]
+            if node is None or (is_collected and self.town.dice.random() >= PATIENCE):
                 del self.town.pods[name]
-            elif node["status"]["conditions"][0]["status"] != "True" or self.town.is_out(node):
+            elif self.town.is_out(node) or (not self.town.is_up(node) and self.town.dice.random() >= PATIENCE):
                 self.town.end(name)
 
     def attach_volumes(self) -> None:
@@ -108,7 +108,7 @@ class Kubernetes:
 
     def _usable(self, zone: str) -> list[str]:
         def fits(node: Mapping[str, Any]) -> bool:
-            return node["status"]["conditions"][0]["status"] == "True" and not node["spec"].get("taints")
+            return self.town.is_up(node) and not node["spec"].get("taints")
 
         return [name for name, node in self.town.nodes.items() if name in self.town.machines and ZONES[name] == zone and fits(node)]
 

@@ -23,10 +23,10 @@ def turn_off(town: Town) -> str:
 
 
 def turn_on(town: Town) -> str:
-    """Back, and no longer out of service: that is what one has to take away first."""
+    """Back, and no longer out of service: that is what one has to take away first, unless a reconciler said so."""
     off = [name for name, machine in town.machines.items() if not machine.on]
     for name in off[:1]:
-        if name in town.nodes:
+        if name in town.nodes and not town.is_fenced(name):
             town.taint(name)
         town.turn_on(name)
     return f"{off[0]} is on" if off else ""
@@ -36,7 +36,8 @@ def put_out_of_service(town: Town) -> str:
     """As the manual says: only what is proved to be off."""
     off = [name for name, machine in town.machines.items() if not machine.on and name in town.nodes]
     for name in off[:1]:
-        town.taint(name, OUT)
+        if not town.is_out(town.nodes[name]):
+            town.taint(name, OUT)
     return f"{off[0]} is out of service" if off else ""
 
 
@@ -105,8 +106,7 @@ def pull_out(town: Town) -> str:
 
 def roll_out(town: Town) -> str:
     """A commit that cannot start, or the next that can."""
-    town.revision = BAD if town.revision != BAD and town.dice.random() < 0.5 else f"r{town.turn + 2}"
-    town.revised = town.turn
+    town.declare(BAD if town.revision != BAD and town.dice.random() < 0.5 else f"r{town.turn + 2}")
     return f"revision {town.revision}"
 
 
@@ -123,7 +123,7 @@ THEMES: tuple[tuple[Deed, ...], ...] = (
 def make_good(town: Town) -> None:
     """All is put right that no program puts right."""
     if town.revision == BAD:
-        town.revision, town.revised = f"r{town.turn + 2}", town.turn
+        town.declare(f"r{town.turn + 2}")
     for name in ZONES:
         if name not in town.machines:
             town.nodes.pop(name, None)
@@ -131,4 +131,5 @@ def make_good(town: Town) -> None:
         elif not town.machines[name].on:
             town.turn_on(name)
         town.machines[name].connected = True
-        town.taint(name)
+        if not town.is_fenced(name):
+            town.taint(name)

@@ -56,18 +56,35 @@ class Seat:
 
         return self._write(f"replace {_lease(body)}", effect)
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+    def patch(self, kind: ObjectKind, name: str, body: Payload, *, namespace: str = "", subresource: str = "") -> Payload:
+        since = self._since()
+
+        def effect() -> Payload:
+            if name not in self.town.nodes:
+                raise errors.ProviderError(f'{kind.plural} "{name}" not found', status=404)
+            if body["metadata"]["resourceVersion"] == self.town.nodes[name]["metadata"]["resourceVersion"]:
+                self.judge.fences(name, body["spec"]["taints"], since)
+            return self.town.patch(kind, name, body)
+
+        return self._write(f"patch {kind.plural} {name} {[one['key'] for one in body['spec']['taints']]}", effect)
+
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "", at_once: bool = False) -> bool:
         since = self._since()
 
         def effect() -> bool:
-            self.judge.deletes(name, uid, since)
             found = self.town.pods.get(name)
             is_meant = found is not None and uid in {"", found["metadata"]["uid"]}
-            if is_meant:
-                self.town.end(name)
+            if at_once:
+                self.judge.takes(name, uid)
+                if is_meant:
+                    del self.town.pods[name]
+            else:
+                self.judge.deletes(name, uid, since)
+                if is_meant:
+                    self.town.end(name)
             return is_meant
 
-        return bool(self._write(f"delete {kind.plural} {name} {uid}", effect))
+        return bool(self._write(f"delete {kind.plural} {name} {uid}{' at once' if at_once else ''}", effect))
 
     # Cloud
 

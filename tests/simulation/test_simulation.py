@@ -84,5 +84,6 @@ def test_the_interleavings_have_what_they_are_about() -> None:
         "detach_network_interface",
         "DELETE kv-0",
         "delete pods",
+        " at once",
     ):
         assert words in told, words

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler import errors, kinds
+from reconciler.members.live import FENCED
 from reconciler.members.member import Member, declared
 from reconciler.model.service import Service
 from reconciler.resources import marks
@@ -21,7 +22,6 @@ from tests.unit.member_world import ENVIRONMENT, World
 OUT = {"key": "node.kubernetes.io/out-of-service", "value": "nodeshutdown", "effect": "NoExecute"}
 ZONES = {"a1": "us-east-1a", "a2": "us-east-1a", "a3": "us-east-1a", "b1": "us-east-1b"}
 BAD = "bad"  # a revision whose containers cannot start
-PATIENCE = 0.7  # of the attach-detach controller, where a kubelet does not say that a volume is free
 REMEMBERED = 4  # versions of what AWS may still tell
 LATE = {"interfaces", "records", "leases"}  # lists that may be late; Pods, sets and nodes are read from a quorum
 _KEPT = {name: name for name in ("pods", "nodes", "leases", "interfaces", "records")} | {"statefulsets": "sets"}
@@ -92,7 +92,7 @@ class Town(World):
         made = copy.copy(self)
         made.dice = dice
         made.under_way, made.calls = [], []
-        for name in ("pods", "nodes", "leases", "interfaces", "records", "sets", "born", "whose"):
+        for name in ("pods", "nodes", "leases", "interfaces", "records", "sets", "instances", "born", "whose"):
             setattr(made, name, dict(getattr(self, name)))
         made.past = {kind: deque(found, maxlen=REMEMBERED) for kind, found in self.past.items()}
         made.machines, made.volumes = copy.deepcopy((self.machines, self.volumes))
@@ -148,24 +148,41 @@ class Town(World):
         elif found and "deletionTimestamp" not in found["metadata"]:
             self.put({**found, "metadata": {**found["metadata"], "deletionTimestamp": "2026-11-22T00:00:00Z"}})
 
+    def declare(self, revision: str) -> None:
+        """Of every set; that its controller has not seen it yet is told."""
+        self.revision, self.revised = revision, self.turn
+        for name, one in self.sets.items():
+            self.sets[name] = {**one, "metadata": {**one["metadata"], "generation": one["metadata"]["generation"] + 1}}
+
     def turn_off(self, name: str) -> None:
         self.machines[name].on = False
         self.machines[name].containers.clear()
+        self.instances[f"i-{name}"] = "stopped"
 
     def turn_on(self, name: str) -> None:
         self.machines[name].on, self.machines[name].connected, self.machines[name].on_since = True, True, self.turn
+        self.instances[f"i-{name}"] = "running"
 
     def terminate(self, name: str) -> None:
         """The instance is no more, and with it its attachments."""
         self.turn_off(name)
         del self.machines[name]
+        self.instances[f"i-{name}"] = "terminated"
         for id, one in self.interfaces.items():
             if one.get("Attachment", {}).get("InstanceId") == f"i-{name}" and id != "eni-other":
                 self.interfaces[id] = {key: value for key, value in one.items() if key != "Attachment"}
 
     def taint(self, name: str, *taints: Mapping[str, str]) -> None:
-        node = self.nodes[name]
-        self.nodes[name] = {**node, "spec": {**node["spec"], "taints": list(taints)}}
+        self.changed(name, spec={**self.nodes[name]["spec"], "taints": list(taints)})
+
+    def changed(self, node: str, **parts: Mapping[str, Any]) -> None:
+        """Another version of a node, which whoever read the last can't overwrite."""
+        was = self.nodes[node]
+        self.nodes[node] = {**was, **parts, "metadata": {**was["metadata"], "resourceVersion": str(self._next())}}
+
+    def is_fenced(self, node: str) -> bool:
+        """Whether a reconciler says that it is out of service: then one takes that away as well."""
+        return FENCED in self.nodes[node]["metadata"].get("annotations", {})
 
     def writers(self, member: str) -> list[str]:
         """The Pods whose containers can write to the member's volume at this moment."""
@@ -188,6 +205,10 @@ class Town(World):
 
     def current(self, member: str) -> bool:
         return self.revision_of(member) == self.revision
+
+    def is_up(self, node: Mapping[str, Any]) -> bool:
+        """As told: what it really is, `hears` says."""
+        return bool(node["status"]["conditions"][0]["status"] == "True")
 
     def is_out(self, node: Mapping[str, Any]) -> bool:
         return OUT in node["spec"].get("taints", ())

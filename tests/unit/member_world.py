@@ -175,8 +175,8 @@ class World:
         self.nodes[name] = {**live, "metadata": metadata, "spec": {**live["spec"], "taints": copy.deepcopy(list(body["spec"]["taints"]))}}
         return copy.deepcopy(self.nodes[name])
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
-        self._called(f"delete {kind.plural} {name}")
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "", at_once: bool = False) -> bool:
+        self._called(f"delete {kind.plural} {name}{' at once' if at_once else ''}")
         if uid not in {"", self.pods.get(name, {"metadata": {"uid": None}})["metadata"]["uid"]}:
             return False
         return self.pods.pop(name, None) is not None

@@ -163,7 +163,7 @@ class World:
         there[body["metadata"]["name"]] = dict(body)
         return body
 
-    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "") -> bool:
+    def delete(self, kind: ObjectKind, name: str, *, namespace: str = "", uid: str = "", at_once: bool = False) -> bool:
         return (self.jobs if kind.kind == "Job" else self.secrets).pop(name, None) is not None
 
     def end(self, answer: str, how: str = "Complete") -> None:

@@ -156,6 +156,26 @@ def test_a_node_whose_instance_is_off_is_fenced_with_its_other_taints_kept() -> 
     assert standing.members["kv-0"] == Waiting("Kubernetes takes its Pods off node a1, whose instance i-a1 is stopped")
 
 
+def test_pods_that_are_to_end_on_a_fenced_node_are_taken_away_without_waiting_for_who_collects_them() -> None:
+    made = broken("stopped")
+    controller = Controller(made, made, Time(), ENVIRONMENT)
+    controller.tick(MEMBERS)
+    assert not [call for call in made.calls if call.startswith("delete")], "Kubernetes has not asked it to end yet"
+    made.pods["kv-0"]["metadata"]["deletionTimestamp"] = "2025-10-09T08:53:20Z"
+    standing = controller.tick(MEMBERS)
+    assert "kv-0" not in made.pods
+    assert [call for call in made.calls if call.startswith("delete")] == ["delete pods kv-0 at once"]
+    assert ("node/a1", "kv-0 taken off it: its instance i-a1 is off, and nobody there can end them") in standing.deeds
+
+
+@pytest.mark.parametrize("state", ["running", "stopping", ""])
+def test_a_pod_that_is_to_end_where_it_may_still_run_is_left_to_kubernetes(state: str) -> None:
+    made = broken(state, taints=[OUT])
+    made.pods["kv-0"]["metadata"]["deletionTimestamp"] = "2025-10-09T08:53:20Z"
+    Controller(made, made, Time(), ENVIRONMENT).tick(MEMBERS)
+    assert "kv-0" in made.pods
+
+
 def test_the_fence_is_taken_away_once_the_node_answers_again() -> None:
     made = broken("stopped", taints=[THEIRS])
     clock = Time()
