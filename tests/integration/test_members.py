@@ -214,6 +214,9 @@ def test_zookeeper_has_a_quorum_and_a_moved_member_keeps_its_address(hand: Hand,
     assert after["Attachment"]["InstanceId"] == live.nodes[live.running("hzk-1")[0].node].instance
     assert after["Attachment"]["InstanceId"] != before["Attachment"]["InstanceId"]
     assert "Mode: follower" in srvr(hand, hosts["hzk-1"])
+    told = answers(hand, node, [live.running(name)[0].ip for name in hosts])
+    assert sum(line.endswith("connect: Connection refused") for line in told) == len(hosts), "they listen on none of their nodes' addresses"
+    assert not any("Mode" in line for line in told)
     for where in (node, live.running("hzk-1")[0].node, live.running("hzk-0")[0].node):
         assert modes == sorted(answers(hand, where, hosts.values())), "Pods of the members' nodes are clients too, as of the one it left"
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from reconciler import kinds
 from reconciler.members.controller import Controller
 from reconciler.members.live import Live, Pod, Set
-from reconciler.members.member import Member
+from reconciler.members.member import Member, declared
 from reconciler.members.rollout import NOBODY, Leaders, Rollout, following
 from reconciler.model.address import parse
 from reconciler.model.outcome import Done, Outcome, Waiting
+from reconciler.model.service import Service
 from reconciler.resources import kubernetes
 from tests.unit.member_world import ENVIRONMENT, Time, World
 
@@ -46,6 +48,21 @@ def test_they_go_in_their_order_one_at_a_time() -> None:
     assert step(live(old[0], old[1], pod("kv-2", "r2"))) == Rollout(old[1])
     assert step(live(old[0], pod("kv-1", "r2"), pod("kv-2", "r2"))) == Rollout(old[0])
     assert step(live(*(pod(name, "r2") for name in NAMES))) == Rollout()
+
+
+def test_thirteen_go_by_their_numbers_and_not_by_their_spelling() -> None:
+    """Fault k."""
+    service = Service(name="kv", type="generic", namespace="default", replicas=13, pod_template={"spec": {"containers": [{"name": "kv"}]}})
+    members = tuple(declared([service], ENVIRONMENT, kinds.service_types()))
+    revisions, went = dict.fromkeys((one.name for one in members), "r1"), []
+    while (
+        renew := following(
+            members, dict.fromkeys(revisions, Done()), live(*(pod(name, revision) for name, revision in revisions.items())), NOBODY
+        ).renew
+    ) is not None:
+        went.append(renew.name)
+        revisions[renew.name] = "r2"
+    assert went == [f"kv-{number}" for number in reversed(range(13))]
 
 
 def test_nobody_goes_before_those_who_went_work() -> None:
