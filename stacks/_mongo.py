@@ -11,6 +11,7 @@ from reconciler.kinds import Check
 from reconciler.model.document import SecretRef
 from reconciler.model.environment import Environment
 from reconciler.model.service import Parent, Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, workload
 
 Role: TypeAlias = Literal["configServer", "shard"]
@@ -18,6 +19,8 @@ PARENT = "mongodb"
 PORTS = {"": 27017, "shard": 27018, "configServer": 27019}  # one of its own for each role: nobody connects to a shard by mistake
 PASSWORD_LENGTH = 32
 SETTINGS = {"enableLocalhostAuthBypass": False}  # the first user is made by who has the keyfile
+# https://www.mongodb.com/docs/manual/release-notes/8.0-upgrade-replica-set/: from the series before alone, and never back by oneself
+UPGRADES = Upgrades(path=("6.0", "7.0", "8.0"))
 _KEYFILE = f"{workload.OWN_PATH}/keyfile"
 
 

@@ -341,4 +341,5 @@ SERVICE = ServiceType(
     hand_over=hand_over,
     drain=drain,
     refills=member.refilled_by_majority,
+    upgrades=mongo.UPGRADES,
 )

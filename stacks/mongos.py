@@ -236,4 +236,5 @@ SERVICE = ServiceType(
     secrets=secrets,
     initialise=initialise,
     holds=frozenset({"mongodb"}),  # a shard that is not drained yet
+    upgrades=mongo.UPGRADES,
 )
