@@ -165,6 +165,7 @@ exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m $KAFKA_LOG4J_OPTS {program} "$@"
     for name, program in {
         "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
         "configs": "kafka.admin.ConfigCommand",
+        "features": "org.apache.kafka.tools.FeatureCommand",
         "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
         "reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
         "topics": "org.apache.kafka.tools.TopicCommand",
