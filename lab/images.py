@@ -240,12 +240,16 @@ TABLE: tuple[Image, ...] = (
         scripts={"kafka-server-start.sh": _KAFKA_SERVER_START, "kafka-storage.sh": _KAFKA_STORAGE, **_KAFKA_TOOLS},
         folder="/opt/kafka/bin",
     ),
-    Image(
-        "mongo:*",
-        needs="sh",
-        entrypoint=("docker-entrypoint.sh",),
-        cmd=("mongod",),
-        scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
+    *(
+        Image(
+            pattern,
+            needs="sh",
+            entrypoint=("docker-entrypoint.sh",),
+            cmd=("mongod",),
+            environment={"MONGO_MAJOR": major},
+            scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
+        )
+        for pattern, major in (("mongo:7.0*", "7.0"), ("mongo:*", "8.0"))
     ),
     Image("mariadb:*", needs="mariadb-backup", cmd=("mariadbd",), files=_MARIADB_FILES),
     Image(
