@@ -1,4 +1,4 @@
-"""Which version this server is, and which its data is for: a document of the set that says what members of another version may do with it."""
+"""Which version this server is, and which one its data is for: a document of the set, by which servers know whether it is for them."""
 
 from __future__ import annotations
 
