@@ -194,7 +194,9 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
     assert second["primary"][0] != f"{primary}.{ZONE}"
     print(f"the longest time between two acknowledged writes: {second['longest']:.1f} s")  # noqa: T201 - measured
 
-    papers.apply(FIVE)  # and another version, into which the three restart
+    papers.apply(THREE)
+    papers.settle(THREE)
+    papers.apply(FIVE)
     papers.settle(FIVE)
     third = papers.ask(5, do="write", first=20_000, seconds=2)
     said = papers.ask(5, do="read")

@@ -10,7 +10,7 @@ import pytest
 from reconciler.model.initialise import Script
 from stacks import kafka
 from tests.unit.test_kafka import service
-from tests.unit.test_kafka_login import run
+from tests.unit.test_kafka_login import INNER, run, secrets, values, word
 from tests.unit.test_stacks import ENVIRONMENT, changed
 
 # As 4.1.1 says it of a cluster that was formatted by 4.0.
@@ -47,6 +47,23 @@ def test_a_look_reads_the_level_that_is_in_use(tmp_path: Path, described: str, f
 def test_the_features_of_an_earlier_release_give_way_and_never_those_of_a_later_one(version: str, finalised: str, then: str | None) -> None:
     found = kafka.initialise(changed(service(), version=version), ENVIRONMENT).next({"access": {}, "finalised": finalised})
     assert (found.does if isinstance(found, Script) else found) == then
+
+
+def test_a_look_at_who_asks_for_a_password_reads_it_as_a_member(tmp_path: Path) -> None:
+    secrets(tmp_path)
+    wanted = kafka.initialise(service(1, auth=True, controllers=1), ENVIRONMENT)
+    tools = {
+        "broker-api-versions": "printf 'localhost:9092 (id: 0) -> (\\n'",
+        "features": f'while [ "$1" != --command-config ]; do shift; done; cp "$2" {tmp_path}/with; printf "{DESCRIBED}"',
+    }
+    for name, does in tools.items():
+        (tmp_path / f"kafka-{name}.sh").write_text(f"#!/bin/sh\n{does}\n")
+        (tmp_path / f"kafka-{name}.sh").chmod(0o755)
+    script = wanted.look.text.replace(kafka._BIN, str(tmp_path)).replace("events-0.db.internal", "localhost")
+    said = json.loads(run(tmp_path, script.replace("timeout 10", "timeout 1")))
+    assert said == {"access": {"events-0": "silent"}, "finalised": "4.0-IV3"}  # nobody listens there
+    entry = values(tmp_path / "with")
+    assert (entry["sasl.mechanism"], word(entry["sasl.jaas.config"], "password")) == ("PLAIN", INNER)
 
 
 def test_the_step_asks_once_for_all_features_of_the_release(tmp_path: Path) -> None:
