@@ -165,6 +165,7 @@ exec '{_KAFKA_JAVA}' {_KAFKA_LIGHT} -Xmx128m $KAFKA_LOG4J_OPTS {program} "$@"
     for name, program in {
         "broker-api-versions": "org.apache.kafka.tools.BrokerApiVersionsCommand",
         "configs": "kafka.admin.ConfigCommand",
+        "features": "org.apache.kafka.tools.FeatureCommand",
         "metadata-quorum": "org.apache.kafka.tools.MetadataQuorumCommand",
         "reassign-partitions": "org.apache.kafka.tools.reassign.ReassignPartitionsCommand",
         "topics": "org.apache.kafka.tools.TopicCommand",
@@ -239,12 +240,16 @@ TABLE: tuple[Image, ...] = (
         scripts={"kafka-server-start.sh": _KAFKA_SERVER_START, "kafka-storage.sh": _KAFKA_STORAGE, **_KAFKA_TOOLS},
         folder="/opt/kafka/bin",
     ),
-    Image(
-        "mongo:*",
-        needs="sh",
-        entrypoint=("docker-entrypoint.sh",),
-        cmd=("mongod",),
-        scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
+    *(
+        Image(
+            pattern,
+            needs="sh",
+            entrypoint=("docker-entrypoint.sh",),
+            cmd=("mongod",),
+            environment={"MONGO_MAJOR": major},
+            scripts={"docker-entrypoint.sh": _MONGO_ENTRYPOINT, **_MONGO_SCRIPTS},
+        )
+        for pattern, major in (("mongo:7.0*", "7.0"), ("mongo:*", "8.0"))
     ),
     Image("mariadb:*", needs="mariadb-backup", cmd=("mariadbd",), files=_MARIADB_FILES),
     Image(

@@ -20,6 +20,7 @@ from reconciler.model.initialise import Generated, Initialisation, Rotation, Scr
 from reconciler.model.observation import Observation, Scope
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import ANY_LATER, Upgrades
 from reconciler.model.value import Fields, Value
 from reconciler.ports import Cloud, Cluster, Payload
 
@@ -147,7 +148,8 @@ class ServiceType:
     *remembers* says what of the service's own its data has inside, in words that follow "has": no service of another name can begin
     with a copy of that; "" where it has nothing of the kind. *rotation* says how its secrets are exchanged for those of
     `spec.rotation`, None where they cannot be. *refills* says why members (their names) that come back with empty volumes are not given
-    their data by the others, in words for a refusal; "" where they are.
+    their data by the others, in words for a refusal; "" where they are. *upgrades* says from which version a living service goes to
+    which.
     """
 
     name: str
@@ -167,6 +169,7 @@ class ServiceType:
     remembers: Callable[[Service], str] = lambda _service: ""
     rotation: Callable[[Service, Environment], Rotation | None] = lambda _service, _environment: None
     refills: Callable[[Service, Environment, frozenset[str]], str] = _nobody_refills
+    upgrades: Upgrades = ANY_LATER
     holds: frozenset[str] = frozenset()
     origin: str = ""  # the package that it comes from, with its version; "" for this program's own
 

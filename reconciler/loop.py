@@ -111,7 +111,7 @@ def _conduct(service: Service, desired: Desired, world: World) -> Conduct:
     def drained(names: tuple[str, ...]) -> bool:
         return type_.drain(moved.base(service), desired.environment, names) is not None
 
-    return Conduct(type_.order, drained, lambda members: type_.voters(service, members))
+    return Conduct(type_.order, drained, lambda members: type_.voters(service, members), type_.upgrades)
 
 
 def converge(world: World, prepared: Prepared, options: Options) -> Report:

@@ -225,6 +225,21 @@ begin() {
   say "begins the cluster at $1"
 }
 
+# What a later server lacks of the system's tables is added on each member by itself: `mariadb-upgrade` switches replication off for its session,
+# and notes beside the database for which version it was. A copy of another member's data has no such note, so it is upgraded once.
+upgrade() {
+  local noted
+  noted=$(cat "$database"/*_upgrade_info 2> /dev/null)
+  if [[ ! $noted || $(mariadbd --version) != *" Ver $noted"* ]]; then
+    until [[ $(status wsrep_local_state_comment) == Synced ]]; do sleep 1; done
+    until MYSQL_PWD=$(< "$secrets/root") mariadb-upgrade --no-defaults -S "$own/mariadb.sock" -u root > "$own/upgrade" 2>&1; do
+      say "cannot upgrade the system's tables: $(tail -2 "$own/upgrade")"
+      sleep 5
+    done
+  fi
+  touch "$own/upgraded"
+}
+
 run() {
   local mine doing='' process=$$-$RANDOM$RANDOM listen child code=0
   trap 'exit 143' TERM INT
@@ -234,8 +249,10 @@ run() {
   decide "$mine" "$process"
   [[ $doing == join ]] && say "joins with its position $mine" || begin "$mine"
   mkdir -p "$database"
+  rm -f "$own/upgraded"
   "${server[@]}" $([[ $mine == *:* ]] && echo "--wsrep-start-position=$mine") $([[ $doing == begin ]] && echo --wsrep-new-cluster) &
   child=$!
+  upgrade &
   trap 'kill -TERM $child' TERM INT
   while kill -0 "$child" 2> /dev/null; do wait "$child"; code=$?; done
   exit "$code"
@@ -248,6 +265,7 @@ ready() {
   [[ $(< "$own/state") == running ]] || { cat "$own/until" >&2; return 1; }
   found=$(status wsrep_ready wsrep_cluster_status wsrep_local_state_comment) && [[ $found == "ON Primary Synced" ]] ||
     { echo "$found" >&2; return 1; }
+  [[ -e $own/upgraded ]] || { echo "its system's tables are upgraded to this version" >&2; return 1; }
 }
 
 # One that has lost its primary component starts anew, and waits with the others: what it knows alone nobody can go on with. While it

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Initialisation, Next, Said, Script
+from reconciler.model.initialise import Next, Said, Script
 from reconciler.resources import java, login, workload
 
 SERVER = f"{workload.OWN_PATH}/server.properties"
@@ -120,25 +119,28 @@ at=(--bootstrap-server {self.at} --command-config "$own/members.properties")
 """
 
 
-def initialisation(tools: str, entry: Entry, clients: str, asked: Mapping[str, str]) -> Initialisation:
-    """Who gets in: to no port, as a stranger; to all members that tell *clients* of each other, as the admin, whom a step makes.
+def look(tools: str, clients: str, asked: Mapping[str, str]) -> str:
+    """Lines that leave in `access` who gets in: to no port, as a stranger; to all members that tell *clients* of each other, as the admin.
 
     *asked* has of each member its host and ports, as words.
     """
-    text = f"""\
+    return f"""\
 {_FUNCTIONS}own=$(mktemp -d) access=
 client '' {_SCRAM} "$(scram)" > "$own/admin.properties"
 into=$(timeout {_PATIENCE} {tools}/kafka-broker-api-versions.sh --bootstrap-server {clients} --command-config "$own/admin.properties" \\
   2> /dev/null | sed -n 's/^\\([^ :]*\\):.* -> ($/\\1/p')
-{_STRANGER}{"".join(f"enter {name} {words}{chr(10)}" for name, words in asked.items())}say "{{$access}}"
-"""
-    return Initialisation(Script(LOOK, text, _PATIENCE + _EACH * len(asked)), partial(_next, tools, entry), closed=True)
+{_STRANGER}{"".join(f"enter {name} {words}{chr(10)}" for name, words in asked.items())}"""
 
 
-def _next(tools: str, entry: Entry, said: Said) -> Next:
+def patience(asked: Mapping[str, str]) -> int:
+    """Seconds for a look at those who are *asked*."""
+    return _PATIENCE + _EACH * len(asked)
+
+
+def lacking(tools: str, entry: Entry, access: Said) -> Next:
     """A password that nobody takes is given to the admin; that all know of it is waited for."""
-    if set(said.values()) != {"wrong"}:
-        return login.lacking(said)
+    if set(access.values()) != {"wrong"}:
+        return login.lacking(access)
     text = f"""\
 {entry.begin}printf '{_SCRAM}=password=%s\\n' "$(escaped "$(<{login.PASSWORD})")" > "$own/password.properties"
 {tools}/kafka-configs.sh "${{at[@]}}" --alter --entity-type users --entity-name {login.ADMIN} --add-config-file "$own/password.properties"

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import json
 import struct
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Literal, TypeAlias
 
 from reconciler.kinds import Check
 from reconciler.model.document import SecretRef
 from reconciler.model.environment import Environment
+from reconciler.model.initialise import Next, Script
 from reconciler.model.service import Parent, Service
+from reconciler.model.upgrades import Upgrades, is_later
 from reconciler.resources import cloud, workload
+from stacks import _mongosh as mongosh
 
 Role: TypeAlias = Literal["configServer", "shard"]
 PARENT = "mongodb"
 PORTS = {"": 27017, "shard": 27018, "configServer": 27019}  # one of its own for each role: nobody connects to a shard by mistake
 PASSWORD_LENGTH = 32
 SETTINGS = {"enableLocalhostAuthBypass": False}  # the first user is made by who has the keyfile
+# https://www.mongodb.com/docs/manual/release-notes/8.0-upgrade-replica-set/: from the series before alone, and never back by oneself
+UPGRADES = Upgrades(path=("6.0", "7.0", "8.0"))
 _KEYFILE = f"{workload.OWN_PATH}/keyfile"
 
 
@@ -73,6 +78,23 @@ def in_cluster(service: Service, roles: Collection[str]) -> Iterator[Check]:
             place = one.service.namespace
             why = f"the keyfile of {one.service.name} is a Secret of the namespace {place}, and no other can mount it"
             yield f"dependsOn.{n}", why, f"write namespace: {place}"
+
+
+def order(service: Service) -> Iterator[Check]:
+    """Config servers come to a version first, then shards, then routers, as MongoDB's own pages have it; one commit may have them all."""
+    for one in service.parents:
+        if one.type == PARENT and is_later(one.service.version, service.version):
+            why = f"{one.service.name}, of which it depends, has version {one.service.version}: nobody is of a later one than those"
+            yield "version", why, f'write version: "{service.version}" there as well'
+
+
+def finalised(hosts: Sequence[str], version: str, features: str) -> Next:
+    """The features of *version* are let in once all members run it; https://www.mongodb.com/docs/manual/release-notes/8.0-upgrade-replica-set/."""
+    if not features:
+        return "it says which version's features it uses"
+    if not is_later(features, version):
+        return None
+    return Script(f"set the feature compatibility version {version}", mongosh.set_features(hosts, workload.SECRETS_PATH, version), 600)
 
 
 def net(port: int, *, own_address: bool) -> dict[str, Any]:

@@ -46,6 +46,22 @@ function answers(host, login, codes) {
 }
 """
 
+# The document that the set, or the cluster's config servers, have of it; a cluster's is the new one once all shards have it.
+# https://www.mongodb.com/docs/manual/reference/command/setFeatureCompatibilityVersion/
+_FEATURES = """\
+function features(db) {
+  const wanted = { _id: "featureCompatibilityVersion" };
+  const found = db.runCommand({ find: "system.version", filter: wanted }).cursor.firstBatch;
+  return found.length ? found[0].version : "";
+}
+"""
+
+# Whoever asks says that there is no way back. Of no effect where it is so; what was begun and not ended goes on.
+_SET_FEATURES = """\
+const concern = { w: "majority", wtimeout: 60000 };
+primary().runCommand({ setFeatureCompatibilityVersion: {version}, confirm: true, writeConcern: concern });
+"""
+
 _LOOK = """\
 function state(host) {
   try {
@@ -55,7 +71,7 @@ function state(host) {
     return { 18: "foreign", 93: "REMOVED", 94: "new" }[error.code] || "silent";
   }
 }
-const said = { members: [], set: [], others: [], user: false };
+const said = { members: [], set: [], others: [], user: false, features: "" };
 for (const host of hosts) {
   const found = state(host);
   if (found === "silent") {
@@ -75,6 +91,7 @@ for (const host of hosts) {
       else if (said.others.length < 3) said.others.push(one.host);
     }
     if (admin) said.user = db.runCommand({ usersInfo: "{admin}" }).users.length > 0;
+    if (admin) said.features = features(db);
   }
 }
 print(JSON.stringify(said));
@@ -182,7 +199,7 @@ print(JSON.stringify(said));
 
 _LOOK_ROUTERS = """\
 const shards = {shards};
-const said = { routers: [], shards: [], others: [], user: false };
+const said = { routers: [], shards: [], others: [], user: false, features: "" };
 for (const host of hosts) {
   let listed;
   try {
@@ -203,6 +220,7 @@ for (const host of hosts) {
   }
   said.routers.push(stranger + " " + known + " " + (shards.length - said.shards.length));
   said.user = at(host, system, "local").runCommand({ usersInfo: "{admin}" }).users.length > 0;
+  said.features = features(at(host, system, "local"));
 }
 print(JSON.stringify(said));
 """
@@ -247,12 +265,12 @@ if (said.state !== "completed") {
 
 def look(hosts: Sequence[str], secrets: str, *, users: bool = True) -> str:
     """Asks every member how it is, whether it keeps strangers out, and, where there are *users*, whether it knows the admin."""
-    return _bash(hosts, secrets, (_ADMIN if users else 'const admin = "";\n') + _ANSWERS + _LOOK, answers=True)
+    return _bash(hosts, secrets, (_ADMIN if users else 'const admin = "";\n') + _ANSWERS + _FEATURES + _LOOK, answers=True)
 
 
 def look_routers(hosts: Sequence[str], secrets: str, shards: Sequence[str]) -> str:
     """Asks every router whether it keeps strangers out, whether it knows the admin, and which shards there are beside *shards*."""
-    script = _ADMIN + _ANSWERS + _LOOK_ROUTERS.replace("{shards}", json.dumps(list(shards)))
+    script = _ADMIN + _ANSWERS + _FEATURES + _LOOK_ROUTERS.replace("{shards}", json.dumps(list(shards)))
     return _bash(hosts, secrets, script, answers=True)
 
 
@@ -264,6 +282,11 @@ def add_shard(hosts: Sequence[str], secrets: str, name: str, address: str) -> st
 def remove_shard(hosts: Sequence[str], secrets: str, name: str, staying: Sequence[str]) -> str:
     """Has a router drain shard *name*, and move to *staying* what only moves if asked to; fails, with what is left, until nothing is."""
     return _bash(hosts, secrets, _PRIMARY + _filled(_REMOVE_SHARD, leaving=name, staying=list(staying)))
+
+
+def set_features(hosts: Sequence[str], secrets: str, version: str) -> str:
+    """Has a set, or through a router a cluster, write what *version* and later ones alone can read."""
+    return _bash(hosts, secrets, _PRIMARY + _filled(_SET_FEATURES, version=version))
 
 
 def _filled(script: str, **values: Any) -> str:

@@ -29,6 +29,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, file, member, rules, workload
 
 CQL, STORAGE = 9042, 7000
@@ -167,4 +168,6 @@ SERVICE = ServiceType(
     options=Options,
     check=check,
     remembers=lambda _: "the cluster's name and its members' addresses",
+    # https://github.com/apache/cassandra/blob/cassandra-5.0/NEWS.txt: 5.0 from 4.0 or 4.1
+    upgrades=Upgrades(path=("4", "5")),
 )

@@ -29,6 +29,7 @@ from reconciler.model.document import Flag, Part
 from reconciler.model.environment import Environment
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, member, rules, workload
 
 PORTS = {"server": 8300, "serf": 8301, "http": 8500, "grpc": 8502, "dns": 8600}
@@ -120,4 +121,6 @@ SERVICE = ServiceType(
     check=check,
     voters=lambda _service, members: members,
     remembers=lambda _: "its peers' addresses, and would join them",
+    # https://developer.hashicorp.com/consul/docs/upgrade/instructions
+    upgrades=Upgrades(path=("1.22", "2.0")),
 )

@@ -15,7 +15,8 @@ controllers on are brokers only, so more of them change nothing for the others. 
 with: another number of them is refused, since taking in a voter is a step that nobody does yet (`controllers: 1` never becomes three,
 so it is for trials). A controller whose volume is lost has to be taken out of the quorum by hand before it gets an empty one.
 Up to three members the defaults of replication follow their number, which restarts them; topics keep the replication that they were
-made with, and partitions are not moved to new brokers; off those that leave they are moved before.
+made with, and partitions are not moved to new brokers; off those that leave they are moved before. A version may be followed by any later
+one; its features are finalised once all members run it, and from then on it is not taken back.
 
 With `auth: true` clients log in as the user `admin` (SASL, SCRAM-SHA-512), and members to each other; the service is ready only once each
 member refuses strangers on all its ports and takes the password. It is made once and lies in the Secret `<service>-auth`, key `password`;
@@ -36,11 +37,12 @@ from reconciler.kinds import Check, MemberPlan, ServiceType
 from reconciler.model.document import Flag, Positive
 from reconciler.model.duration import Duration
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LEADER, LOOK, Initialisation, Script
+from reconciler.model.initialise import LEADER, LOOK, Initialisation, Next, Said, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.resources import cloud, java, login, member, rules, workload
+from stacks import _kafka_features as features
 from stacks import _kafka_login, _kafka_moves
 
 INTERNAL, CLIENT, CONTROLLER = 9091, 9092, 9093
@@ -236,15 +238,26 @@ def _entry(service: Service, environment: Environment) -> _kafka_login.Entry:
     return _kafka_login.Entry(_bootstrap(service, environment, INTERNAL if auth else CLIENT), auth)
 
 
-def initialise(service: Service, environment: Environment) -> Initialisation | None:
-    """The admin is made, once there is a cluster to make it; and that nobody else gets in has to be seen."""
-    if not login.options(service).auth:
-        return None
+def initialise(service: Service, environment: Environment) -> Initialisation:
+    """The admin is made, once there is a cluster to make it, and nobody else gets in; then the version's features are finalised."""
+    entry, asked = _entry(service, environment), _asked(service, environment) if login.options(service).auth else {}
+    access = _kafka_login.look(_BIN, _bootstrap(service, environment), asked) if asked else "access=\n"
+    text = f'{access}{features.look(_BIN, entry)}say "{{\\"access\\": {{$access}}, \\"finalised\\": \\"$finalised\\"}}"\n'
+
+    def following(said: Said) -> Next:
+        closing = _kafka_login.lacking(_BIN, entry, said["access"]) if asked else None
+        return closing or features.lacking(_BIN, entry, service.version, said["finalised"])
+
+    return Initialisation(Script(LOOK, text, _kafka_login.patience(asked) + features.PATIENCE), following, closed=bool(asked))
+
+
+def _asked(service: Service, environment: Environment) -> dict[str, str]:
+    """Of each member its host and ports, as words."""
     controllers, asked = Options.model_validate(service.options).controllers, {}
     for one in member.members(service, environment):
         ports = [INTERNAL, CLIENT, *([CONTROLLER] if one.ordinal < controllers else [])]
         asked[one.name] = " ".join(map(str, [cloud.fqdn(environment, one.name), *ports]))
-    return _kafka_login.initialisation(_BIN, _entry(service, environment), _bootstrap(service, environment), asked)
+    return asked
 
 
 def leader(service: Service, environment: Environment) -> Script:

@@ -35,6 +35,7 @@ from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, S
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, member, rules, workload
 
 PORTS = {"mariadb": 3306, "sst": 4444, "position": 4566, "group": 4567, "ist": 4568}
@@ -292,4 +293,6 @@ SERVICE = ServiceType(
     secrets=secrets,
     initialise=initialise,
     refills=member.refilled_by_majority,
+    # https://mariadb.com/docs/galera-cluster/galera-management/upgrading-galera-cluster: a page for each step, from one series to the next
+    upgrades=Upgrades(path=("10.6", "10.11", "11.4", "11.8")),
 )

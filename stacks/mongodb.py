@@ -158,18 +158,19 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """Founded by one member, then changed by one member at a time; users are made once there is a primary."""
     members = tuple((one.name, mongo.host(service, environment, one.name)) for one in member.members(service, environment))
-    wanted = _Wanted(service.name, members, mongo.role(service))
+    wanted = _Wanted(service.name, members, mongo.role(service), service.version)
     look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH, users=wanted.has_users), _PATIENCE)
     return Initialisation(look, lambda said: _next(wanted, said), closed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The set as the spec has it: its members in their order, each with its host, and its role in a sharded cluster."""
+    """The set as the spec has it: its members in their order, each with its host, its role in a sharded cluster, and its version."""
 
     name: str
     members: tuple[tuple[str, str], ...]
     role: str
+    version: str
 
     @property
     def hosts(self) -> list[str]:
@@ -213,7 +214,7 @@ def _next(wanted: _Wanted, said: Said) -> Next:
         return "the set has a primary"
     if wanted.has_users and not said["user"]:
         return Script(f"make the user {mongosh.ADMIN}", mongosh.user(wanted.hosts, workload.SECRETS_PATH))
-    return _membership(wanted, said, states) or _access(wanted, found)
+    return _membership(wanted, said, states) or _access(wanted, found) or _features(wanted, said)
 
 
 def _membership(wanted: _Wanted, said: Said, states: Mapping[str, str]) -> Next:
@@ -244,6 +245,11 @@ def _access(wanted: _Wanted, found: list[tuple[str, ...]]) -> Next:
         if wanted.has_users and admin != "in":
             return f"{name} takes the password of the user {mongosh.ADMIN}"
     return None
+
+
+def _features(wanted: _Wanted, said: Said) -> Next:
+    """Those of a sharded cluster are set through its routers, once all of its members run the version."""
+    return mongo.finalised(wanted.hosts, wanted.version, said["features"]) if wanted.has_users else None
 
 
 # --- who leads
@@ -313,6 +319,7 @@ def _check_role(service: Service) -> Iterator[Check]:
         yield "options.password", why, "name it at the service of type mongos"
     if options.role == "shard":
         yield from mongo.in_cluster(service, ["configServer"])
+        yield from mongo.order(service)
         if service.name in _RESERVED:
             yield "options.role", f"MongoDB has no shard of the name {service.name}", "call the service otherwise"
 
@@ -341,4 +348,5 @@ SERVICE = ServiceType(
     hand_over=hand_over,
     drain=drain,
     refills=member.refilled_by_majority,
+    upgrades=mongo.UPGRADES,
 )

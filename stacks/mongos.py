@@ -142,7 +142,7 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """The user is made, then shards come in, one at a time, and then those go, one at a time, that are no longer declared."""
     hosts = {one.name: f"{cloud.fqdn(environment, one.name)}:{PORT}" for one in member.members(service, environment)}
-    wanted = _Wanted(hosts, dict(_shards(service, environment)), mongo.is_whole(service))
+    wanted = _Wanted(hosts, dict(_shards(service, environment)), mongo.is_whole(service), service.version)
     look = Script(LOOK, mongosh.look_routers(wanted.at, workload.SECRETS_PATH, list(wanted.shards)), _PATIENCE)
     return Initialisation(look, lambda said: _next(wanted, said), closed=True)
 
@@ -154,6 +154,7 @@ class _Wanted:
     routers: dict[str, str]
     shards: dict[str, str]
     whole: bool
+    version: str
 
     @property
     def at(self) -> list[str]:
@@ -174,7 +175,7 @@ def _next(wanted: _Wanted, said: Said) -> Next:
             return f"{name} {lacking}"
     if not said["user"]:
         return Script(f"make the user {mongosh.ADMIN}", mongosh.user(wanted.at, workload.SECRETS_PATH))
-    return _shard(wanted, said) or _access(found)
+    return _shard(wanted, said) or _access(found) or mongo.finalised(wanted.at, wanted.version, said["features"])
 
 
 def _shard(wanted: _Wanted, said: Said) -> Next:
@@ -213,6 +214,7 @@ def check(service: Service, environment: Environment) -> Iterator[Check]:
     if service.replicas > ROUTERS:
         yield "replicas", f"a cluster has {ROUTERS} routers at most", f"choose {ROUTERS} or fewer"
     yield from mongo.in_cluster(service, ["configServer", "shard"])
+    yield from mongo.order(service)
     shards, servers = mongo.parents(service, "shard"), mongo.parents(service, "configServer")
     if not mongo.is_whole(service):
         return
@@ -236,4 +238,5 @@ SERVICE = ServiceType(
     secrets=secrets,
     initialise=initialise,
     holds=frozenset({"mongodb"}),  # a shard that is not drained yet
+    upgrades=mongo.UPGRADES,
 )

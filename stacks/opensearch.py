@@ -28,6 +28,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, file, java, member, rules, workload
 
 HTTP, TRANSPORT = 9200, 9300
@@ -164,4 +165,6 @@ SERVICE = ServiceType(
     options=Options,
     check=check,
     voters=_voting,
+    # https://docs.opensearch.org/latest/migrate-or-upgrade/rolling-upgrade/: adjacent majors, 3 from 2.19 on; a node takes no older version
+    upgrades=Upgrades(path=("2.19", "3"), kept=3),
 )

@@ -37,10 +37,16 @@ from reconciler.model.initialise import LEADER, LOOK, Generated, Initialisation,
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, member, rules, workload
 
 PORT, REST = 5432, 8008
 IMAGES = {"18": "ghcr.io/zalando/spilo-18:4.1-p2", "17": "ghcr.io/zalando/spilo-17:4.0-p3"}
+# https://www.postgresql.org/docs/current/upgrading.html; replicas are copies of the primary's files, so they cannot go before or after it
+_ANOTHER_SERVER = (
+    "PostgreSQL takes no data of another major version, so its members cannot go there one at a time; make a new service of that version, "
+    "and have pg_dump and psql, or a subscription, bring the data there"
+)
 _USER, _GROUP = 101, 103  # postgres in these images
 _PATHS = {"data": "/data", "journal": "/journal"}
 _WAL = "/journal/pg_wal"
@@ -379,4 +385,5 @@ SERVICE = ServiceType(
     hand_over=hand_over,
     drain=drain,
     refills=member.refilled_by_majority,
+    upgrades=Upgrades(never=_ANOTHER_SERVER),
 )

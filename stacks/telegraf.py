@@ -36,6 +36,7 @@ from reconciler.model.duration import Duration
 from reconciler.model.environment import Environment
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
+from reconciler.model.upgrades import Upgrades
 from reconciler.resources import cloud, file, member, parent, rules, workload
 
 PORT = 9273
@@ -141,4 +142,5 @@ SERVICE = ServiceType(
     members=member.members,
     options=Options,
     check=check,
+    upgrades=Upgrades(kept=0),
 )

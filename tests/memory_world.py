@@ -164,7 +164,8 @@ class MemoryWorld:
         for one in list(self.cluster.list(kubernetes.KINDS["StatefulSet"])):
             metadata, spec = one["metadata"], one["spec"]
             revision = hashlib.sha1(repr(spec["template"]).encode(), usedforsecurity=False).hexdigest()[:10]
-            status = {"observedGeneration": metadata["generation"], "updateRevision": revision, "replicas": spec["replicas"]}
+            status = {"observedGeneration": metadata["generation"], "updateRevision": revision}
+            status |= dict.fromkeys(("replicas", "updatedReplicas"), spec["replicas"])
             self.cluster.put(kubernetes.KINDS["StatefulSet"], {**one, "status": status})
             for number in range(spec["replicas"]):
                 wanted[metadata["namespace"], f"{metadata['name']}-{number}"] = {**spec["template"], "revision": revision}

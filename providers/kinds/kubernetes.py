@@ -64,7 +64,7 @@ class _Kubernetes:
             id,
             f"{namespace}/{name}" if namespace else name,
             pool.share(_fields(payload)),
-            {"uid": metadata.get("uid", ""), **({"deleting": deleting} if deleting else {})},
+            {"uid": metadata.get("uid", ""), **({"deleting": deleting} if deleting else {}), **_behind(payload)},
             owned=managed.owned(metadata),
             marked=claimed is not None and not deleting,
             busy=_LEAVING if deleting else "",
@@ -106,6 +106,15 @@ def _fields(payload: Payload) -> Fields:
     """The object as one could declare it: without status, and without what the server alone writes."""
     metadata = {name: value for name, value in payload["metadata"].items() if name not in _SERVERS_OWN}
     return {**{name: value for name, value in payload.items() if name != "status"}, "metadata": metadata}
+
+
+def _behind(payload: Payload) -> dict[str, str]:
+    """How many Pods of a StatefulSet are of an earlier revision, if any: all of them until its controller has looked."""
+    if payload["kind"] != "StatefulSet" or not (status := payload.get("status")):
+        return {}
+    looked = status.get("observedGeneration", 0) >= payload["metadata"].get("generation", 0)
+    count = status.get("replicas", 0) - (status.get("updatedReplicas", 0) if looked else 0)
+    return {"behind": str(count)} if count > 0 else {}
 
 
 def _claim(metadata: Mapping[str, Any], environment: str, own: str) -> ResourceId | None:

@@ -14,6 +14,7 @@ from reconciler.model.observation import Observation, Observed
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.model.snapshot import Source
+from reconciler.model.upgrades import ANY_LATER, Upgrades
 from reconciler.resources import moved
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
@@ -28,11 +29,14 @@ def _last_first(names: tuple[str, ...]) -> tuple[str, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Conduct:
-    """What a type says of its members: in which *order* they restart, whether those named are *drained* first, how many of so many vote."""
+    """What a type says of its members: in which *order* they restart, whether those named are *drained* first, how many of so many vote,
+    and how it *upgrades*.
+    """
 
     order: Order = _last_first
     drained: Callable[[tuple[str, ...]], bool] = lambda _names: False
     voters: Callable[[int], int] = lambda _members: 0
+    upgrades: Upgrades = ANY_LATER
 
 
 _PLAIN = Conduct()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from reconciler.diff import upgrade
 from reconciler.diff.context import Conduct, Order
 from reconciler.fields import compare
 from reconciler.model.address import ResourceId
@@ -18,7 +19,8 @@ def of_change(id: ResourceId, declared: Fields, live: Observation, fields: tuple
     """What it means that *fields* of a live thing become as *declared*."""
     paths = {compare.names(one.path) for one in fields}
     if id.kind == "kubernetes":
-        return _of_object(id, declared, live, paths, conduct)
+        done = (_of_object(id, declared, live, paths, conduct), upgrade.told(fields))
+        return "; ".join(filter(None, done))
     told = [words for one in fields if (words := _of_field(id, one))]
     return "; ".join(told)
 

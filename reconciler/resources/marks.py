@@ -20,6 +20,7 @@ MODIFIED = "reconciler/modified"  # when a volume was modified, but for the last
 SNAPSHOT = "reconciler/snapshot"  # of a snapshot: its service, and the time of the schedule that it was taken for: kv/2026-11-22T18:00:00Z
 VOLUMES = "reconciler/snapshot-volumes"  # of a snapshot: how many its set has, and the name that the service's members had: "3 kv"
 ROTATION = "reconciler/rotation"  # of a StatefulSet: which generation of secrets its Pods have
+VERSION = "reconciler/version"  # of a StatefulSet: that of its type's server which its Pods become
 FIXED = "fixed.reconciler/"  # and an option's name: what a service was begun with, and keeps for ever
 TYPE = "type"  # of a service: no option, but kept in the same way
 BEGUN = "begun.reconciler/"  # the same of what it was begun without, and never gets, where there is no such mark

@@ -201,7 +201,8 @@ def _stateful_set(
         spec["volumeClaimTemplates"] = storage.claim_templates(service, environment)
     metadata = _metadata(service, service.name)
     fixed = {marks.TYPE: service.type, **program.fixed}  # another program would find files that are not its own
-    metadata["annotations"] = {f"{marks.FIXED}{name}": value for name, value in fixed.items()} | _begun(program)
+    kept = {f"{marks.FIXED}{name}": value for name, value in fixed.items()} | _begun(program)
+    metadata["annotations"] = {**kept, marks.VERSION: service.version}
     if service.rotation:
         metadata["annotations"] = {**metadata["annotations"], marks.ROTATION: str(service.rotation)}
     manifest = {"apiVersion": "apps/v1", "kind": "StatefulSet", "metadata": metadata, "spec": spec}

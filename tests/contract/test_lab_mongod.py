@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -43,21 +44,22 @@ class Party:
     def hosts(self) -> list[str]:
         return [f"127.0.0.1:{port}" for port in self.ports]
 
-    def start(self, port: int, set_name: str = "docs", role: str = "") -> None:
+    def start(self, port: int, set_name: str = "docs", role: str = "", major: str = "8.0") -> None:
         (self.folder / str(port)).mkdir(exist_ok=True)
         self.run_server(
             "mongod",
             port,
             f"replication: {{replSetName: {set_name}}}\nsecurity: {{keyFile: {self.folder}/key, authorization: enabled}}\n"
             f"storage: {{dbPath: {self.folder}/{port}}}\n" + (f"sharding: {{clusterRole: {role}}}\n" if role else ""),
+            major,
         )
 
-    def run_server(self, name: str, port: int, settings: str, within: float = 60) -> None:
+    def run_server(self, name: str, port: int, settings: str, major: str = "8.0", within: float = 60) -> None:
         config = self.folder / f"{port}.conf"
         config.write_text(f"net: {{port: {port}, bindIp: 127.0.0.1}}\n{settings}")
         log = (self.folder / f"{port}.log").open("a")
         command = [sys.executable, "-m", f"lab.standins.{name}", "--config", str(config)]
-        self.processes[port] = subprocess.Popen(command, cwd=ROOT, stdout=log, stderr=log)
+        self.processes[port] = subprocess.Popen(command, cwd=ROOT, env={**os.environ, "MONGO_MAJOR": major}, stdout=log, stderr=log)
         log.close()
         until(lambda: answers(port) or self.processes[port].poll() is not None, within)
         assert answers(port), (self.folder / f"{port}.log").read_text()
@@ -143,7 +145,7 @@ def test_every_step_of_a_set_may_be_taken_twice(party: Party) -> None:
         found: dict[str, Any] = json.loads(party.run(mongosh.look(hosts, secrets)))
         return found
 
-    assert look(party.hosts) == {"members": ["new out out"] * 3, "set": [], "others": [], "user": False}
+    assert look(party.hosts) == {"members": ["new out out"] * 3, "set": [], "others": [], "user": False, "features": ""}
     config = {"_id": "docs", "members": [{"_id": 0, "host": first, "votes": 1, "priority": 1}]}
     for script in (mongosh.initiate(alone, secrets, config), mongosh.user(alone, secrets)):
         party.run(script)
@@ -156,11 +158,52 @@ def test_every_step_of_a_set_may_be_taken_twice(party: Party) -> None:
             party.run(script)
             until(lambda host=host: party.states(party.ports[0])[host] == "SECONDARY")  # type: ignore[misc]
     members = ["PRIMARY out in", "SECONDARY out in", "SECONDARY out in"]
-    assert look(party.hosts) == {"members": members, "set": [[0, 1], [1, 1], [2, 1]], "others": [], "user": True}
+    assert look(party.hosts) == {"members": members, "set": [[0, 1], [1, 1], [2, 1]], "others": [], "user": True, "features": "8.0"}
     assert look([first, second])["others"] == [third]
     for _ in range(2):
         party.run(mongosh.configure([first, second], secrets, third, 0, None))
-    assert look([first, second]) == {"members": members[:2], "set": [[0, 1], [1, 1]], "others": [], "user": True}
+    assert look([first, second]) == {"members": members[:2], "set": [[0, 1], [1, 1]], "others": [], "user": True, "features": "8.0"}
+
+
+def test_a_set_that_was_begun_by_an_earlier_version_is_given_the_features_of_this_one(party: Party) -> None:
+    """The very script of the Job, taken twice; before it the earlier server takes the data still, and never after it."""
+    port, host, secrets = party.ports[0], party.hosts[0], str(party.folder)
+    config = {"_id": "docs", "members": [{"_id": 0, "host": host, "votes": 1, "priority": 1}]}
+
+    def started(major: str) -> str:
+        party.start(port, major=major)
+        until(lambda: party.states(port) == {host: "PRIMARY"})
+        found: str = json.loads(party.run(mongosh.look([host], secrets)))["features"]
+        party.kill(port)
+        return found
+
+    party.start(port, major="7.0")
+    party.run(mongosh.initiate([host], secrets, config))
+    party.run(mongosh.user([host], secrets))
+    party.kill(port)
+    assert [started(major) for major in ("8.0", "7.0")] == ["7.0", "7.0"]
+
+    party.start(port)
+    until(lambda: party.states(port) == {host: "PRIMARY"})
+    with party.client(port) as client:
+        for asked, words in (
+            ({"setFeatureCompatibilityVersion": "8.0"}, "confirm: true"),
+            ({"setFeatureCompatibilityVersion": "9.0"}, "expected"),
+        ):
+            with pytest.raises(errors.OperationFailure, match=words):
+                client.admin.command(asked)
+    for _ in range(2):
+        party.run(mongosh.set_features([host], secrets, "8.0"))
+    assert json.loads(party.run(mongosh.look([host], secrets)))["features"] == "8.0"
+    party.kill(port)
+    command = [sys.executable, "-m", "lab.standins.mongod", "--config", str(party.folder / f"{port}.conf")]
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "MONGO_MAJOR": "7.0"}, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ended.returncode, ended.stderr.strip()) == (
+        62,
+        "UPGRADE PROBLEM: Invalid feature compatibility version value '8.0'; expected '6.0' or '7.0'",
+    )
 
 
 def test_what_a_majority_has_outlives_a_killed_primary_and_what_it_has_not_goes(party: Party) -> None:

@@ -78,12 +78,12 @@ def town(tmp_path: Path) -> Iterator[Town]:
 
 def test_every_step_of_a_cluster_may_be_taken_twice(town: Town) -> None:
     """The very scripts of the Jobs: the user, two shards in, a third, and the first one out with all that it had."""
-    assert town.look("ab") == {"routers": ["out out 2"] * 2, "shards": [], "others": [], "user": False}
+    assert town.look("ab") == {"routers": ["out out 2"] * 2, "shards": [], "others": [], "user": False, "features": "8.0"}
     for _ in range(2):
         town.party.run(mongosh.user(town.routers, town.secrets))
     for name in "aabb":
         town.add(name)
-    ready = {"routers": ["out in 0"] * 2, "shards": [[0, 0], [1, 0]], "others": [], "user": True}
+    ready = {"routers": ["out in 0"] * 2, "shards": [[0, 0], [1, 0]], "others": [], "user": True, "features": "8.0"}
     assert town.look("ab") == ready
 
     with town.client(username="admin", password=PASSWORD) as admin:
@@ -94,7 +94,7 @@ def test_every_step_of_a_cluster_may_be_taken_twice(town: Town) -> None:
         assert sorted(homes.values()) == ["a", "a", "b", "b"]  # in turn
 
         town.add("c")
-        assert town.look("bc") == {"routers": ["out in 0"] * 2, "shards": [[0, 0], [1, 0]], "others": [["a", 0]], "user": True}
+        assert town.look("bc") == {**ready, "others": [["a", 0]]}
         with town.client(username="__system", password=KEY, authSource="local") as system:
             assert system.admin.command({"removeShard": "a"})["state"] == "started"  # somebody was killed after it
             assert system.admin.command({"removeShard": "a"})["dbsToMove"] == [name for name, home in homes.items() if home == "a"]
@@ -105,6 +105,15 @@ def test_every_step_of_a_cluster_may_be_taken_twice(town: Town) -> None:
         assert {one["primary"] for one in admin.config.databases.find()} <= {"b", "c"}
         for name in databases:
             assert [one["_id"] for one in admin[name].papers.find().sort("_id")] == [0, 1, 2]
+        admin.admin.command(
+            {"setFeatureCompatibilityVersion": "7.0", "confirm": True}
+        )  # as of a cluster whose servers were of that version
+        assert town.look("bc") == {**ready, "features": "7.0"}
+        for _ in range(2):
+            town.party.run(mongosh.set_features(town.routers, town.secrets, "8.0"))
+        assert town.look("bc") == ready
+        with town.party.client(town.party.ports[2]) as shard:
+            assert shard.admin.system.version.find_one() == {"_id": "featureCompatibilityVersion", "version": "8.0"}
         with town.party.client(town.party.ports[1]) as shard:
             assert not set(databases) & set(shard.list_database_names())
 

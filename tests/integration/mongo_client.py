@@ -37,14 +37,16 @@ def write(question: dict[str, Any]) -> dict[str, Any]:
 
 
 def read(question: dict[str, Any]) -> dict[str, Any]:
-    """Of each member: the state it says it is in, which documents it has, and whether it refuses strangers."""
+    """Of each member: the state it says it is in, which documents it has, whether it refuses strangers, its version and its data's."""
     said: dict[str, Any] = {}
     for host in question["hosts"]:
         client = connected(question, host, username="admin", password=question["password"], readPreference="secondaryPreferred")
         status = client.admin.command("replSetGetStatus")
         state = next(one["stateStr"] for one in status["members"] if one.get("self"))
         numbers = [one["_id"] for one in client.judged.numbers.find()]
-        said[host] = {"state": state, "numbers": numbers, "refuses": refuses(connected(question, host))}
+        (kept,) = client.admin["system.version"].find({"_id": "featureCompatibilityVersion"})
+        versions = [client.server_info()["version"], kept["version"]]
+        said[host] = {"state": state, "numbers": numbers, "refuses": refuses(connected(question, host)), "versions": versions}
     config = client.admin.command("replSetGetConfig")["config"]
     return {"members": said, "votes": {one["host"]: one["votes"] for one in config["members"]}}
 

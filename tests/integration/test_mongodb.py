@@ -50,6 +50,7 @@ THREE = Service(
     volumes={"data": {"size": "1Gi"}, "journal": {"size": "1Gi"}},
     options={"cacheSize": "256Mi"},
 )
+BEGUN = THREE.model_copy(update={"version": "7.0"})
 FIVE = THREE.model_copy(update={"replicas": 5})
 
 
@@ -171,27 +172,30 @@ def papers(lab: Layout) -> Iterator[Papers]:
 
 
 def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primary_is_lost_and_it_grows_and_shrinks(papers: Papers) -> None:
-    """F10, F11, traps 14, 17, 18: founded by Jobs alone; ready only once every member refuses strangers and knows the admin."""
-    papers.apply(THREE)
-    papers.settle(THREE)
+    """F10, F11, F13, traps 14, 17, 18: founded by Jobs alone; ready only once every member refuses strangers and knows the admin."""
+    papers.apply(BEGUN)
+    papers.settle(BEGUN)
     first = papers.ask(3, do="write", first=0, seconds=2)
     assert first["acknowledged"]
     assert not first["failed"]
     said = papers.ask(3, do="read")
     assert sorted(one["state"] for one in said["members"].values()) == ["PRIMARY", "SECONDARY", "SECONDARY"]
     assert all(one["refuses"] for one in said["members"].values())
+    assert all(one["versions"] == ["7.0.0", "7.0"] for one in said["members"].values())
 
     primary = next(host for host, one in said["members"].items() if one["state"] == "PRIMARY").partition(".")[0]
     old = papers.uid(primary)
     writing = papers.client(3, do="write", first=10_000, seconds=12)
     time.sleep(3)
     papers.hand.cluster.delete(Pod, primary, namespace="papers")
-    papers.settle(THREE, also=lambda standing: standing.live.running(primary)[0].uid != old)
+    papers.settle(BEGUN, also=lambda standing: standing.live.running(primary)[0].uid != old)
     second = answer(writing)
     assert not second["failed"]
     assert second["primary"][0] != f"{primary}.{ZONE}"
     print(f"the longest time between two acknowledged writes: {second['longest']:.1f} s")  # noqa: T201 - measured
 
+    papers.apply(THREE)
+    papers.settle(THREE)
     papers.apply(FIVE)
     papers.settle(FIVE)
     third = papers.ask(5, do="write", first=20_000, seconds=2)
@@ -201,6 +205,7 @@ def test_a_set_is_founded_closed_and_keeps_what_it_acknowledged_while_its_primar
     for host, one in said["members"].items():
         assert wanted <= set(one["numbers"]), host
         assert one["refuses"]
+        assert one["versions"] == ["8.0.0", "8.0"]  # ready only once the set says so
 
     done = papers.jobs()
     papers.settle(FIVE)

@@ -129,6 +129,7 @@ def mariadb() -> None:
     with group() as found:
         primary = folder.name in found["view"] and (folder / "status").exists()
         print(f"wsrep_cluster_status\t{'Primary' if primary else 'non-Primary'}\nwsrep_cluster_state_uuid\t{found['history']}")  # noqa: T201
+        print(f"wsrep_local_state_comment\t{'Synced' if primary else 'Joining'}")  # noqa: T201
     sys.exit(0 if (folder / "status").exists() else 1)
 
 

@@ -164,6 +164,30 @@ def test_members_trust_who_has_their_secret_and_nobody_else(tmp_path: Path) -> N
     assert not trusts("a", "c")
 
 
+@pytest.mark.parametrize(
+    ("noted", "times"),
+    [("11.4.5-MariaDB", 0), ("11.4.4-MariaDB", 2), ("10.11.14-MariaDB", 2), ("", 2)],
+    ids=["of this server", "of a patch before", "of a series before", "of a copy"],
+)
+def test_a_member_upgrades_its_own_system_tables_once_it_has_what_the_others_have(tmp_path: Path, noted: str, times: int) -> None:
+    """Refused the first time, as by a server that is not there yet; until it has been done the member is not ready."""
+    moved(tmp_path)
+    (tmp_path / "data" / "database").mkdir()
+    if noted:
+        (tmp_path / "data" / "database" / "mariadb_upgrade_info").write_text(noted)
+    (tmp_path / "secrets" / "root").write_text('pass"w rd')
+    (tmp_path / "own" / "state").write_text("running")
+    tool(tmp_path / "bin", "mariadbd", "echo 'mariadbd  Ver 11.4.5-MariaDB-ubu2404 for debian-linux-gnu on x86_64'")
+    tool(tmp_path / "bin", "mariadb-upgrade", f'echo "$MYSQL_PWD $*" >> {tmp_path}/asked; (($(wc -l < {tmp_path}/asked) == 2))')
+    tool(tmp_path / "bin", "sleep", "exit 0")
+    late = f"{{ echo x >> {tmp_path}/polled; (($(wc -l < {tmp_path}/polled) > 2)) && echo Synced; }}"
+    fakes = f"status() {{ [[ $# == 3 ]] && echo ON Primary Synced || {late}; }}\n"
+    told = runs(tmp_path, f"{fakes}ready 2> /dev/null && echo early; upgrade 2> /dev/null; ready && echo ready", path=str(tmp_path / "bin"))
+    assert told == "ready"
+    asked = (tmp_path / "asked").read_text().splitlines() if times else []
+    assert asked == [f'pass"w rd --no-defaults -S {tmp_path}/own/mariadb.sock -u root'] * times
+
+
 def test_no_secret_is_on_a_command_line() -> None:
     text = SCRIPT.read_text()
     assert not re.findall(r"--password|-p\"?\$", text)
@@ -226,7 +250,7 @@ def world(folder: Path) -> list[Member]:
     """Members, and the programs that they find."""
     for name in ("mariadbd", "mariadb", "socat"):
         tool(folder / "bin", name, f'exec {sys.executable} -I -S {WORLD} {name} "$@"')
-    for name in ("openssl", "mariadb-install-db", "sync"):
+    for name in ("openssl", "mariadb-install-db", "mariadb-upgrade", "sync"):
         tool(folder / "bin", name, "exit 0")
     tool(folder / "bin", "getent", "echo 127.0.0.1")
     tool(folder / "bin", "sleep", f"exec {shutil.which('sleep')} 0.1$((RANDOM % 10))")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model.initialise import Script
+from reconciler.model.initialise import Next, Script
 from reconciler.model.service import Service
 from reconciler.resources import workload
 from stacks import _kafka_login, kafka
@@ -129,9 +129,8 @@ def look(folder: Path, ports: list[int], into: str) -> Mapping[str, str]:
     (folder / "kafka-broker-api-versions.sh").write_text(f"#!/bin/sh\ncp \"$4\" {folder}/with\nprintf '{into}'\n")
     (folder / "kafka-broker-api-versions.sh").chmod(0o755)
     asked = {"events-0": " ".join(["localhost", *map(str, ports)])}
-    wanted = _kafka_login.initialisation(str(folder), _kafka_login.Entry("localhost:9091", auth=True), "localhost:9092", asked)
-    assert wanted.closed
-    said: Mapping[str, str] = json.loads(run(folder, wanted.look.text.replace("timeout 10", "timeout 1")))
+    script = _kafka_login.look(str(folder), "localhost:9092", asked) + 'say "{$access}"\n'
+    said: Mapping[str, str] = json.loads(run(folder, script.replace("timeout 10", "timeout 1")))
     return said
 
 
@@ -162,12 +161,16 @@ def test_a_port_that_nobody_listens_on_is_silent(tmp_path: Path) -> None:
 
 def test_the_admin_gets_the_password_once_all_answer_and_none_takes_it(tmp_path: Path) -> None:
     wanted = kafka.initialise(service(auth=True), ENVIRONMENT)
-    assert wanted
+    assert wanted.closed
     names = [f"events-{n}" for n in range(3)]
-    assert wanted.next(dict.fromkeys(names, "closed")) is None
-    assert wanted.next({**dict.fromkeys(names, "wrong"), "events-1": "closed"}) == "events-0 takes the password of the user admin"
-    assert wanted.next({**dict.fromkeys(names, "wrong"), "events-1": "silent"}) != wanted.next(dict.fromkeys(names, "wrong"))
-    step = wanted.next(dict.fromkeys(names, "wrong"))
+
+    def following(how: str, **others: str) -> Next:
+        return wanted.next({"access": {**dict.fromkeys(names, how), **others}, "finalised": "4.1-IV1"})
+
+    assert following("closed") is None
+    assert following("wrong", **{"events-1": "closed"}) == "events-0 takes the password of the user admin"
+    assert following("wrong", **{"events-1": "silent"}) != following("wrong")
+    step = following("wrong")
     assert isinstance(step, Script)
     secrets(tmp_path)
     tool = '#!/bin/sh\necho "$*" > {0}/words\nwhile [ "$1" != --command-config ]; do shift; done\ncp "$2" {0}/with\n'
@@ -227,6 +230,7 @@ def test_the_probe_logs_in_as_a_member(tmp_path: Path, password: str, complaint:
 
 def test_without_a_password_nothing_of_it_is_there() -> None:
     plain = service()
-    assert (TYPES["kafka"].secrets(plain, ENVIRONMENT), kafka.initialise(plain, ENVIRONMENT)) == ((), None)
+    assert (TYPES["kafka"].secrets(plain, ENVIRONMENT), kafka.initialise(plain, ENVIRONMENT).closed) == ((), False)
+    assert "password" not in kafka.initialise(plain, ENVIRONMENT).look.text
     assert "sasl" not in str(files(plain)).lower()
     assert [one["name"] for one in template(plain)["spec"]["initContainers"]][1:] == ["format"]

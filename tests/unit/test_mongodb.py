@@ -56,13 +56,18 @@ TABLE: list[tuple[list[str], dict[str, Any], str]] = [
     ([FIRST, OTHER, OTHER], {"set": [*VOTING[:2], [2, 0]], "user": True}, "give documents-2 its vote"),
     ([FIRST], {"set": VOTING[:1], "others": ["b:27017", "c:27017"], "user": True}, "take b:27017 out of the set"),
     ([OTHER], {"user": True}, "the set has a primary"),  # a majority was taken away at once
+    ([FIRST, OTHER, OTHER], {"set": VOTING, "user": True, "features": "7.0"}, "set the feature compatibility version 8.0"),
+    ([FIRST, OTHER, OTHER], {"set": VOTING, "user": True, "features": "8.2"}, "None"),  # somebody else's: nobody goes back
+    ([FIRST, OTHER, OTHER], {"set": VOTING, "user": True, "features": ""}, "it says which version's features it uses"),
+    ([FIRST, OTHER, "silent"], {"set": VOTING, "user": True, "features": "7.0"}, "documents-2 answers"),  # until all of them work
+    ([FIRST, OTHER, "STARTUP2 out in"], {"set": VOTING, "user": True, "features": "7.0"}, "documents-2 is primary or secondary (STARTUP2)"),
 ]
 
 
 @pytest.mark.parametrize(("members", "others", "then"), TABLE, ids=[f"{one[2]} {n}" for n, one in enumerate(TABLE)])
 def test_what_is_lacking_follows_from_what_the_members_say(members: list[str], others: dict[str, Any], then: str) -> None:
     """F10, F11: no step is remembered, so it does not matter after which one somebody died."""
-    assert words(following({"members": members, "set": [], "others": [], "user": False, **others}, len(members))) == then
+    assert words(following({"members": members, "set": [], "others": [], "user": False, "features": "8.0", **others}, len(members))) == then
 
 
 @dataclass
@@ -72,6 +77,7 @@ class Town:
     votes: dict[str, int] = field(default_factory=dict)
     copied: set[str] = field(default_factory=set)
     user: bool = False
+    features: str = "7.0"  # of a set that was begun by an earlier version
 
     def look(self, hosts: list[str]) -> dict[str, Any]:
         def of(host: str) -> str:
@@ -80,7 +86,7 @@ class Town:
 
         inside = [[hosts.index(host), vote] for host, vote in self.votes.items() if host in hosts]
         others = [host for host in self.votes if host not in hosts]
-        return {"members": [of(host) for host in hosts], "set": inside, "others": others, "user": self.user}
+        return {"members": [of(host) for host in hosts], "set": inside, "others": others, "user": self.user, "features": self.features}
 
     @property
     def primary(self) -> str:
@@ -96,6 +102,8 @@ class Town:
                 return
             case ["make", *_]:
                 self.user = True
+            case ["set", *_, version]:
+                self.features = version
             case ["add", *_]:
                 self.votes.setdefault(named, 0)
             case ["give", *_]:
@@ -130,6 +138,20 @@ def test_a_set_is_as_declared_in_the_end_whoever_is_killed_when(seed: int) -> No
             elif chance.random() < 0.5:
                 town.copied |= set(town.votes)
         assert town.votes == dict.fromkeys(hosts[:7], 1) | dict.fromkeys(hosts[7:], 0)
+        assert town.features == "8.0"
+
+
+def test_whoever_asks_for_the_features_of_a_version_says_that_there_is_no_way_back() -> None:
+    step = following({"members": [FIRST, OTHER, OTHER], "set": VOTING, "others": [], "user": True, "features": "7.0"}, 3)
+    assert isinstance(step, Script)
+    assert 'setFeatureCompatibilityVersion: "8.0", confirm: true' in step.text
+
+
+@pytest.mark.parametrize("role", ["configServer", "shard"])
+def test_a_set_of_a_cluster_leaves_that_to_its_routers(role: str) -> None:
+    service = changed(EXAMPLE, options={"role": role})
+    said = {"members": [one.replace(" in", " none") for one in (FIRST, OTHER, OTHER)], "set": VOTING, "others": [], "user": False}
+    assert mongodb.initialise(service, ENVIRONMENT).next({**said, "features": ""}) is None
 
 
 def test_the_configuration_is_yaml_and_says_nothing_of_how_many_there_are() -> None:

@@ -51,6 +51,9 @@ TABLE: list[tuple[list[str], dict[str, Any], str]] = [
     (["out silent 0", KNOWN], {"user": True, "shards": [A, B]}, "docs-0 takes the password of the user admin"),
     ([KNOWN, "out in 1"], {"user": True, "shards": [A, B]}, "docs-1 knows all shards"),
     ([KNOWN, KNOWN], {"user": True, "shards": [A, B]}, "None"),
+    ([KNOWN, KNOWN], {"user": True, "shards": [A, B], "features": "7.0"}, "set the feature compatibility version 8.0"),
+    ([KNOWN, "out in 1"], {"user": True, "shards": [A, B], "features": "7.0"}, "docs-1 knows all shards"),
+    ([KNOWN, KNOWN], {"user": True, "shards": [A], "features": "7.0"}, "add the shard docs-b"),
     ([KNOWN, KNOWN], {"user": True, "shards": [A], "others": [["docs-z", 0]]}, "add the shard docs-b"),  # a place for what the other has
     ([KNOWN, KNOWN], {"user": True, "shards": [A, B], "others": [["docs-z", 0]]}, "drain the shard docs-z"),
     ([KNOWN, KNOWN], {"user": True, "shards": [A, [1, 1]]}, "drain the shard docs-b"),  # begun before it was wanted again
@@ -61,7 +64,7 @@ TABLE: list[tuple[list[str], dict[str, Any], str]] = [
 @pytest.mark.parametrize(("routers", "others", "then"), TABLE, ids=[f"{one[2]} {n}" for n, one in enumerate(TABLE)])
 def test_what_is_lacking_follows_from_what_the_routers_say(routers: list[str], others: dict[str, Any], then: str) -> None:
     """F10, F11: no step is remembered, so it does not matter after which one somebody died."""
-    assert words(following({"routers": routers, "shards": [], "others": [], "user": False, **others})) == then
+    assert words(following({"routers": routers, "shards": [], "others": [], "user": False, "features": "8.0", **others})) == then
 
 
 def test_no_shard_is_drained_while_a_document_is_faulty() -> None:
@@ -70,6 +73,16 @@ def test_no_shard_is_drained_while_a_document_is_faulty() -> None:
     broken = among(EXAMPLE, **{"docs-b": None})
     assert following(said, broken) == "nothing is wrong with the documents of all shards: only then docs-b is drained"
     assert words(following(said, changed(EXAMPLE, dependsOn=["docs-config", "docs-a"], parents=broken.parents))) == "drain the shard docs-b"
+
+
+def test_nobody_is_of_a_later_version_than_those_of_whom_it_depends() -> None:
+    """Config servers first, then shards, then routers; one commit may have them all, since each waits for its parents."""
+    older = changed(SHARDS[0], version="7.0")
+    behind = among(EXAMPLE, **{"docs-a": older})
+    assert [place for place, _, _ in mongos.check(behind, ENVIRONMENT)] == ["version"]
+    assert not list(mongos.check(changed(behind, version="7.0"), ENVIRONMENT))
+    early = among(SHARDS[0], **{"docs-config": changed(CONFIG, version="7.0")})
+    assert [(place, hint) for place, _, hint in mongodb.check(early, ENVIRONMENT)] == [("version", 'write version: "8.0" there as well')]
 
 
 def test_a_shard_that_goes_leaves_its_databases_to_those_who_stay() -> None:
@@ -91,7 +104,7 @@ class Cluster:
         listed = [[wanted.index(name), int(drains)] for name, drains in self.shards.items() if name in wanted]
         others = [[name, int(drains)] for name, drains in self.shards.items() if name not in wanted]
         told = f"out {'in' if self.user else 'out'} {len(wanted) - len(listed)}"
-        return {"routers": [told] * routers, "shards": listed, "others": others[:3], "user": self.user}
+        return {"routers": [told] * routers, "shards": listed, "others": others[:3], "user": self.user, "features": "8.0"}
 
     def do(self, step: Script, moves: bool) -> None:
         """Safe to repeat, as the scripts are. A drain gets as far as one call of removeShard does, and *moves* what has to be moved."""

@@ -7,7 +7,7 @@ import functools
 import sys
 from contextlib import suppress
 
-from lab.standins.mongod import replication, scram, sessions, settings, writes
+from lab.standins.mongod import replication, scram, sessions, settings, versions, writes
 from lab.standins.mongod.disk import Journal, Taken
 from lab.standins.mongod.log import Log
 from lab.standins.mongod.member import Member
@@ -16,11 +16,12 @@ from lab.standins.mongod.server import Commands, Server, asked_to_end, serve
 
 COMMANDS: Commands[Server] = Commands({**sessions.HANDLERS, **writes.HANDLERS, **replication.HANDLERS}, sessions.FREE)
 _UNUSABLE = 48  # the exit code of a server that cannot have its address
+_NEEDS_UPGRADE = 62  # and of one whose data is not for it
 
 
-async def run(wanted: settings.Settings, journal: Journal) -> None:
+async def run(wanted: settings.Settings, log: Log) -> None:
     """Serve until the process is asked to end."""
-    member = Member(wanted.set_name, Log(journal), wanted.role)
+    member = Member(wanted.set_name, log, wanted.role)
     rounds = Rounds(member, wanted.secret)
     own = scram.stored(wanted.secret) if wanted.secret else None
     server = Server(member, rounds, wanted.secret, own)
@@ -44,8 +45,12 @@ def main() -> int:
     except (settings.SettingsError, Taken) as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1
+    log = Log(journal)
+    if fault := versions.fault(log.documents):
+        print(f"UPGRADE PROBLEM: {fault}", file=sys.stderr)  # noqa: T201
+        return _NEEDS_UPGRADE
     try:
-        asyncio.run(run(wanted, journal))
+        asyncio.run(run(wanted, log))
     except OSError as error:
         print(f"Failed to set up listener: {error}", file=sys.stderr)  # noqa: T201
         return _UNUSABLE

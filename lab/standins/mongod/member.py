@@ -13,6 +13,7 @@ from enum import IntEnum
 from bson import ObjectId
 
 from lab.standins.mongod import config as configs
+from lab.standins.mongod import versions
 from lab.standins.mongod.log import Log, Place
 from lab.standins.mongod.refusal import Refusal
 from lab.standins.mongod.wire import Document
@@ -147,7 +148,8 @@ class Member:
         assert self.config
         self.become(State.PRIMARY)
         self.log.configure({**self.config, "term": self.term})
-        self.log.written(self.term, [])  # what follows from it holds for all that came before, too
+        new = [] if versions.of(self.log.documents) else [versions.first()]
+        self.log.written(self.term, new)  # what follows from it holds for all that came before, too
         self.advance()
 
     def is_electable(self) -> bool:

@@ -37,6 +37,8 @@ NAMES = {
     13435: "NotPrimaryNoSecondaryOk",
     13436: "NotPrimaryOrSecondary",
     51003: "Location51003",
+    4926900: "Location4926900",
+    7369100: "Location7369100",
 }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from bson import Int64, ObjectId
 
 from lab.standins.mongod import config as configs
-from lab.standins.mongod import scram, writes
+from lab.standins.mongod import scram, versions, writes
 from lab.standins.mongod.member import State
 from lab.standins.mongod.refusal import Refusal
 from lab.standins.mongod.scram import Conversation, WrongPassword
@@ -79,7 +79,13 @@ def _of_set(connection: Connection[Server]) -> Document:
 
 
 async def build_info(_connection: Connection[Door], _body: Document) -> Document:
-    return {"version": "8.0.0", "versionArray": [8, 0, 0, 0], "gitVersion": "stand-in", "maxBsonObjectSize": 16 * 2**20}
+    major, minor = map(int, versions.MAJOR.split("."))
+    return {
+        "version": f"{versions.MAJOR}.0",
+        "versionArray": [major, minor, 0, 0],
+        "gitVersion": "stand-in",
+        "maxBsonObjectSize": 16 * 2**20,
+    }
 
 
 async def nothing(_connection: Connection[Door], _body: Document) -> Document:
@@ -142,6 +148,14 @@ async def users_info(connection: Connection[Server], body: Document) -> Document
     return {"users": [{key: value for key, value in one.items() if key not in hidden} for one in found]}
 
 
+async def set_features(connection: Connection[Server], body: Document) -> Document:
+    if body["$db"] != "admin":
+        raise Refusal(13, "setFeatureCompatibilityVersion may only be run against the admin database.")
+    version = versions.check(body)
+    changes = [] if versions.of(connection.server.log.documents) == version else [versions.written(version)]
+    return await writes.write(connection, body, changes, {})
+
+
 LOG_IN: dict[str, Handler[Door]] = {
     "ping": nothing,
     "buildInfo": build_info,
@@ -155,6 +169,7 @@ HANDLERS: dict[str, Handler[Server]] = {
     **LOG_IN,
     **dict.fromkeys(GREETINGS, hello),
     "createUser": create_user,
+    "setFeatureCompatibilityVersion": set_features,
     "usersInfo": users_info,
 }
 FREE = frozenset({*LOG_IN, *GREETINGS})

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bson import Int64, ObjectId
 
-from lab.standins.mongod import scram, sessions
+from lab.standins.mongod import scram, sessions, versions
 from lab.standins.mongod.refusal import Refusal
 from lab.standins.mongod.scram import Stored
 from lab.standins.mongod.server import Commands, Connection, Handler
@@ -84,6 +84,15 @@ async def add_shard(connection: Connection[Router], body: Document) -> Document:
     return await connection.server.cluster.add(body["addShard"], body.get("name", ""))
 
 
+async def set_features(connection: Connection[Router], body: Document) -> Document:
+    """Of the shards, and of the config servers once these have it, so that what they say holds for all."""
+    cluster = connection.server.cluster
+    versions.check(body)
+    for shard in await cluster.shards():
+        await cluster.at(shard["host"]).ask(body)
+    return await cluster.config.ask(body)
+
+
 async def remove_shard(connection: Connection[Router], body: Document) -> Document:
     _only_admin(body)
     return await connection.server.cluster.remove(body["removeShard"])
@@ -108,6 +117,7 @@ HANDLERS: dict[str, Handler[Router]] = {
     "listDatabases": list_databases,
     "listShards": list_shards,
     "addShard": add_shard,
+    "setFeatureCompatibilityVersion": set_features,
     "removeShard": remove_shard,
     "movePrimary": move_primary,
 }

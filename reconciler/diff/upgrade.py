@@ -1,0 +1,59 @@
+"""Another version of a living service: refused where its server cannot go there one member at a time, else told. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from reconciler.diff.context import Scene
+from reconciler.model.change import FieldChange
+from reconciler.model.observation import Observation
+from reconciler.model.resource import Resource
+from reconciler.model.upgrades import is_later
+from reconciler.model.value import Value
+from reconciler.resources import marks
+
+_VERSION = ("metadata", "annotations", marks.VERSION)
+
+
+def refused(resource: Resource, fields: Iterable[FieldChange], live: Observation, scene: Scene) -> str:
+    """Why the members of *resource* must not become the version that is declared, with its place and what to do; "" where they may."""
+    service, versions = scene.service(resource.stack), _versions(fields)
+    if service is None or versions is None:
+        return ""
+    before, after = versions
+    way = scene.context.conduct(resource.stack).upgrades
+    why = way.why_not(before, after)
+    if not why and way.goes_on(before, after) and not _replicas(live):
+        why = f"its members are stopped, and go this way while they run; start them with {before} first"
+    return f"{service.locate('spec.version')}: version {before} -> {after}: {why}" if why else ""
+
+
+def waits(resource: Resource, fields: Iterable[FieldChange], live: Observation, scene: Scene) -> str:
+    """Why the next step of an upgrade has to wait: while members are of the version before the last they would skip that; "" else."""
+    versions, behind = _versions(fields), live.attributes.get("behind")
+    if versions is None or not behind or not scene.context.conduct(resource.stack).upgrades.goes_on(*versions):
+        return ""
+    before, after = versions
+    return f"version {before} -> {after} has to wait: {behind} members are still to restart into {before}"
+
+
+def told(fields: Iterable[FieldChange]) -> str:
+    """That members become another version, in words for the end of a headline."""
+    versions = _versions(fields)
+    if versions is None:
+        return ""
+    before, after = versions
+    return f"{'upgrades' if is_later(before, after) else 'goes back'} from {before} to {after}"
+
+
+def _replicas(live: Observation) -> Value:
+    spec = live.fields.get("spec")
+    return spec.get("replicas") if isinstance(spec, Mapping) else None
+
+
+def _versions(fields: Iterable[FieldChange]) -> tuple[str, str] | None:
+    """From which version to which, where both are known."""
+    change = next((one for one in fields if one.path == _VERSION), None)
+    if change is None or not isinstance(change.before, str) or not isinstance(change.after, str):
+        return None
+    return change.before, change.after
