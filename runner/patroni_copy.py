@@ -29,7 +29,9 @@ OWNER = VOLUME / "service"
 _USERS = {"superuser": "postgres", "replication": "replicator", "rewind": "rewind"}
 _ASKED = "/position"  # Patroni has nothing there
 _SECONDS, _PAUSE = 3, 1.0
-_QUIET = {  # a password is in no log, whatever the data's own configuration logs
+_ALONE = {  # whatever the data's own configuration says: nobody else is waited for, and a password is in no log
+    "synchronous_standby_names": "",
+    "default_transaction_read_only": "off",
     "lc_messages": "C",
     "log_statement": "none",
     "log_duration": "off",
@@ -92,7 +94,7 @@ def begin() -> None:
     if not (DATA / "global" / "pg_control").exists():
         return
     (DATA / "standby.signal").unlink(missing_ok=True)
-    options = [word for name, value in _QUIET.items() for word in ("-c", f"{name}={value}")]
+    options = [word for name, value in _ALONE.items() for word in ("-c", f"{name}={value}")]
     given = "".join(f"ALTER ROLE {user} LOGIN PASSWORD '{_password(name)}' VALID UNTIL 'infinity';\n\n" for name, user in _USERS.items())
     _run(["postgres", "--single", "-j", "-D", str(DATA), *options, "postgres"], given)
 

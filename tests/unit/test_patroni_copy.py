@@ -182,6 +182,7 @@ def test_one_begins_with_the_passwords_of_its_service_and_the_others_follow_once
     called = (best.folder / "called").read_text()
     assert "--single" in called
     assert "log_statement=none" in called
+    assert "synchronous_standby_names= " in called, "a commit would wait for a standby that nobody runs"
     assert "new" not in called, "no password is on a command line"
     others = [members[0], members[2]]
     time.sleep(0.5)
