@@ -42,6 +42,7 @@ if TYPE_CHECKING:  # adapters are heavy, and `--help` or a plan needs few of the
 
 
 environments, load = reading.environments, reading.load  # who makes a World reads specs as well
+_LANDS_WITHIN = 30.0  # seconds for calls that nobody waited for, before a process ends and takes them with it
 
 
 @contextmanager
@@ -142,6 +143,7 @@ class Home(Outside):
             nodes=self._nodes,
             snapshots=lambda: snapshots.read(self.cloud, environment),
             take=self._take,
+            land=self._land,
         )
 
     @cached_property
@@ -217,6 +219,13 @@ class Home(Outside):
             flights.run({"snapshots": lambda: deeds.extend(self.taker.tick(desired, outcomes))})
         while deeds:
             progress(*deeds.popleft())
+
+    def _land(self, desired: Desired, outcomes: Mapping[str, Outcome], progress: Progress) -> None:
+        """What is under way may be the last look before all worked; one that is due by now follows it, and what it did is told."""
+        flights, _ = self._aside
+        for _look in ("under way", "due", "told"):
+            flights.land(_LANDS_WITHIN)
+            self._take(desired, outcomes, progress)
 
     @cached_property
     def _aside(self) -> tuple[Flights, deque[snapshots.Deed]]:

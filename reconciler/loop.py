@@ -130,6 +130,8 @@ def converge(world: World, prepared: Prepared, options: Options) -> Report:
             lambda: _ticking(world, state, lambda: {} if prepared.only else _standings(world, desired)),
         )
     )
+    if not world.stopping():
+        world.land(desired, state.outcomes, options.progress)
     return Report(plan.revision, {**_still(plan), **state.infrastructure, **state.outcomes})
 
 

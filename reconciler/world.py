@@ -33,7 +33,7 @@ class World:
     *look* reads one Kubernetes object whole, for the little that bulk reads drop; *taken* says which names of objects anybody has taken.
     *drain* takes one step towards the application of a service letting go of members that are to leave.
     *nodes* are the cluster's, None where they could not be read. *snapshots* reads those of volumes; *take* sees to them for services of
-    which it is told how they stand.
+    which it is told how they stand, beside what else is done; *land* waits for that, for whoever ends afterwards.
     """
 
     kinds: Mapping[str, Kind]
@@ -59,3 +59,4 @@ class World:
     nodes: Callable[[], Mapping[str, Node] | None] = lambda: None
     snapshots: Callable[[], Snapshots] = Snapshots
     take: Callable[[Desired, Mapping[str, Outcome], Progress], None] = lambda *_: None
+    land: Callable[[Desired, Mapping[str, Outcome], Progress], None] = lambda *_: None

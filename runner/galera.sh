@@ -189,17 +189,26 @@ status() {
 
 quoted() { sed "s/['\\\\]/\\\\&/g; 1s/^/'/; \$s/\$/'/" "$1"; }
 
-users() {
+# A server that nobody can reach, which ends with what it is told.
+closed() { mariadbd --defaults-file="$own/my.cnf" --datadir="$1" --wsrep-on=OFF --bootstrap; }
+
+nobody() {
   cat << END
 SET sql_mode = '';
 FLUSH PRIVILEGES;
 DELETE FROM mysql.global_priv WHERE User <> 'mariadb.sys';
 DELETE FROM mysql.proxies_priv;
+END
+}
+
+users() {
+  cat << END
+SET sql_mode = '';
 FLUSH PRIVILEGES;
-CREATE USER 'root'@'%' IDENTIFIED BY $(quoted "$secrets/root");
+CREATE OR REPLACE USER 'root'@'%' IDENTIFIED BY $(quoted "$secrets/root");
 GRANT ALL ON *.* TO 'root'@'%' WITH GRANT OPTION;
-CREATE USER 'monitor'@'localhost' IDENTIFIED BY $(quoted "$secrets/monitor");
-CREATE USER 'sst'@'localhost' IDENTIFIED BY $(quoted "$secrets/sst");
+CREATE OR REPLACE USER 'monitor'@'localhost' IDENTIFIED BY $(quoted "$secrets/monitor");
+CREATE OR REPLACE USER 'sst'@'localhost' IDENTIFIED BY $(quoted "$secrets/sst");
 GRANT RELOAD, PROCESS, LOCK TABLES, BINLOG MONITOR, REPLICA MONITOR ON *.* TO 'sst'@'localhost';
 END
 }
@@ -209,8 +218,20 @@ found() {
   rm -rf "$data/begun" "$data/left" && mkdir "$data/begun" && { [[ ! -d $database ]] || mv "$database" "$data/left"; } &&
     mariadb-install-db --defaults-file="$own/my.cnf" --datadir="$data/begun" --skip-test-db --auth-root-authentication-method=normal \
       --wsrep-on=OFF > "$own/installed" 2>&1 &&
-    users | mariadbd --defaults-file="$own/my.cnf" --datadir="$data/begun" --wsrep-on=OFF --bootstrap > "$own/installed" 2>&1 &&
+    { nobody; users; } | closed "$data/begun" > "$own/installed" 2>&1 &&
     sync -f "$data" && mv "$data/begun" "$database" || { tail -20 "$own/installed" >&2; return 1; }
+}
+
+# A volume says whose passwords its database has. One that was made from another service's snapshot has that one's: each member sets its own
+# anew, before anybody can reach it or hears of its position, which that does not change. An incomplete copy is not touched: whoever has one is
+# sent all of it. The application's users stay as they were.
+claim() {
+  [[ $(cat "$data/service" 2> /dev/null) != "${MEMBER%-*}" ]] || return 0
+  if whole && [[ $1 != broken ]]; then
+    say "root, monitor and sst get the passwords of this service"
+    users | closed "$database" > "$own/claimed" 2>&1 || { tail -20 "$own/claimed" >&2; return 1; }
+  fi
+  sync -f "$data" && echo "${MEMBER%-*}" > "$data/service.new" && mv "$data/service.new" "$data/service"
 }
 
 # Every position is known by now, which is what Galera's own guard asks for.
@@ -244,7 +265,7 @@ run() {
   local mine doing='' process=$$-$RANDOM$RANDOM listen child code=0
   trap 'exit 143' TERM INT
   listen=$(getent ahostsv4 "$LISTEN" | { read -r address _; echo "$address"; })
-  certify && configure && mine=$(recovered) || exit 1
+  certify && configure && mine=$(recovered) && claim "$mine" || exit 1
   answering &
   decide "$mine" "$process"
   [[ $doing == join ]] && say "joins with its position $mine" || begin "$mine"

@@ -305,5 +305,5 @@ SERVICE = ServiceType(
     initialise=initialise,
     leader=leader,
     drain=drain,
-    remembers=lambda _: "the id of the cluster, which is that of its name",
+    remembers=lambda _: "the id of the cluster, which is that of its name, and its controllers' addresses",
 )

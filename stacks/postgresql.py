@@ -53,6 +53,7 @@ _WAL = "/journal/pg_wal"
 _USERS = {"superuser": "postgres", "replication": "replicator", "rewind": "rewind"}
 _LENGTH = 32  # characters of a password: 190 bits
 _ASKING = "patroni.py"  # runner/patroni.py, in the ConfigMap
+_COPYING = "patroni_copy.py"  # runner/patroni_copy.py, beside it
 _STOPS_WITHIN = 120  # seconds: the last checkpoint of a busy primary
 _SETTLED = 3.0  # seconds: Patroni knows what waits for a restart one second after PostgreSQL has loaded its configuration
 _RESTARTS_WITHIN = 900
@@ -91,17 +92,19 @@ class Options(Part):
 def resources(service: Service, environment: Environment) -> tuple[Resource, ...]:
     static = _static(service)
     started = {"bootstrap": {**static["bootstrap"], "dcs": configuration(service)}}
+    mounts = {name: path for name, path in _PATHS.items() if name in service.volumes}
+    shared = {"patroni.yml": _yaml({**static, **started}), **{name: _script(name) for name in (_ASKING, _COPYING)}}
     return workload.resources(
         service,
         environment,
         workload.Program(
             container=_container(service),
-            mounts={name: path for name, path in _PATHS.items() if name in service.volumes},
-            files={"patroni.yml": _yaml({**static, **started}), _ASKING: _asking()},
+            mounts=mounts,
+            files={**shared, **_known(service, environment)},
             signature=static,  # not of what Patroni changes by itself
             ports={"postgresql": PORT, "patroni": REST},
             secrets={name: SecretRef(name=_auth_name(service), key=name) for name in (*_USERS, "rest")} | _own_password(service),
-            preparing=(_passwords(service),),
+            preparing=(_passwords(service), _copied(service, environment, mounts)),
             grace=_STOPS_WITHIN,
             labels={"application": "patroni", "cluster-name": _scope(service)},
             security={"runAsUser": _USER, "runAsGroup": _GROUP, "fsGroup": _GROUP, "fsGroupChangePolicy": "OnRootMismatch"},
@@ -177,6 +180,21 @@ ln -sfn {workload.CONFIG_PATH}/patroni.yml {workload.OWN_PATH}/patroni.yml
     return workload.own_files("passwords", IMAGES[service.version], script)
 
 
+def _copied(service: Service, environment: Environment, mounts: Mapping[str, str]) -> dict[str, Any]:
+    """Make data that was another service's this one's, before Patroni finds it."""
+    own = workload.own_files("copy", IMAGES[service.version], f"exec python3 {workload.CONFIG_PATH}/{_COPYING}\n", environment)
+    listen = [{"name": "LISTEN", "value": "$(FQDN)"}] if member.has_interface(service) else []
+    volumes = [{"name": name, "mountPath": path} for name, path in mounts.items()]
+    return {**own, "env": [*own["env"], *listen], "volumeMounts": [*own["volumeMounts"], *volumes]}
+
+
+def _known(service: Service, environment: Environment) -> dict[str, str]:
+    """What `runner/patroni_copy.py` reads: who the members are, and, as long as that is declared, that they begin with copies."""
+    members = "".join(f"{name} {host}\n" for name, host in _hosts(service, environment).items())
+    copied = service.restore_from and service.restore_from.service
+    return {"members": members, **({"restored": f"{copied}\n"} if copied else {})}
+
+
 def _static(service: Service) -> dict[str, Any]:
     """patroni.yml but for what Patroni keeps and changes by itself. The same for all members, however many there are."""
     journal = [{"waldir": _WAL}] if "journal" in service.volumes else []
@@ -246,8 +264,8 @@ def _rules(service: Service, environment: Environment) -> tuple[dict[str, Any], 
 
 
 @cache
-def _asking() -> str:
-    return packages.files("runner").joinpath(_ASKING).read_text(encoding="utf-8")
+def _script(name: str) -> str:
+    return packages.files("runner").joinpath(name).read_text(encoding="utf-8")
 
 
 def initialise(service: Service, environment: Environment) -> Initialisation:

@@ -35,3 +35,7 @@ class Flights:
         slow |= {name: BEGUN for name in waited if name not in ended}
         told = {name: future.result() for name, future in ended.items()}
         return {**slow, **{name: outcome for name, outcome in told.items() if outcome and name in waited}}
+
+    def land(self, within: float) -> None:
+        """Wait for what is under way, for so many seconds at most: once a process ends, nothing of it goes on."""
+        futures.wait(list(self._under_way.values()), within)

@@ -202,7 +202,9 @@ class Follower:
         """*world* for a pass beside which others look after members and components."""
         tender = self.tenders.members
         if tender:
-            return replace(world, members=lambda *_: self._seen(tender), take=lambda *_: None, components=lambda _: ())
+            return replace(
+                world, members=lambda *_: self._seen(tender), take=lambda *_: None, land=lambda *_: None, components=lambda _: ()
+            )
         return replace(world, components=lambda _: ())
 
     def _seen(self, tender: Tender) -> dict[str, Outcome]:

@@ -121,7 +121,13 @@ def _copied(draft: Draft, type_: ServiceType) -> Iterator[Fault]:
     source = service.restore_from
     if source and source.service not in {None, service.name} and "restoreFrom" not in draft.faulty and (inside := type_.remembers(service)):
         text = f"a {type_.name} service cannot begin with the snapshots of another: its data has {inside}"
-        yield draft.fault(text, f"only {source.service} itself can have them back", "spec", "restoreFrom", "service")
+        yield draft.fault(
+            text,
+            f"only {source.service} itself can have them back; for another see docs/how-to/snapshots.md",
+            "spec",
+            "restoreFrom",
+            "service",
+        )
 
 
 def _named(draft: Draft, environment: Environment, type_: ServiceType, owners: dict[str, Draft]) -> Iterator[Fault]:

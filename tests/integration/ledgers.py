@@ -21,6 +21,7 @@ from lab.layout import Layout
 from tests.e2e.workshop import Workshop
 
 WITHIN = 60.0
+COPY = "copy"  # a service that begins with snapshots of another
 APPLY = ("apply", "--auto-approve", "--timeout", "300s")
 _ENVIRONMENT = """\
 apiVersion: reconciler/v1
@@ -89,6 +90,16 @@ class Ledger:
                 control.node_up(lab, node)
 
 
+def copied(ledger: Ledger, text: str) -> str:
+    """A document: `copy`, which begins with the snapshots that are taken now of the service that *text* declares."""
+    ledger.declare(f"{text}  snapshots: {{every: 24h, keep: 2}}\n")
+    ledger.reconcile(*APPLY)
+    (found,) = json.loads(ledger.reconcile("snapshots", "--format", "json"))
+    assert found["state"] == "complete", found
+    source = f'  restoreFrom: {{service: {ledger.name}, snapshotTime: "{found["taken"]}"}}\n'
+    return f"{text.replace(f'name: {ledger.name}', f'name: {COPY}')}{source}"
+
+
 class Writing:
     """A client that writes until it is told to stop; what it was told is written, and when."""
 
@@ -104,7 +115,7 @@ class Writing:
 
 @contextmanager
 def opened(lab: Layout, folder: Path, environment: str, name: str) -> Iterator[Workshop]:
-    """An environment of its own in the shared lab; the Pods of *name* end with the test."""
+    """An environment of its own in the shared lab; the Pods of *name* and of its copy end with the test."""
     own = folder / ".reconcile" / environment
     own.mkdir(parents=True)
     found: dict[str, Any] = defaults.defaults(lab)
@@ -119,7 +130,7 @@ def opened(lab: Layout, folder: Path, environment: str, name: str) -> Iterator[W
     try:
         yield work
     finally:
-        work.kubectl("delete", "statefulset", name, "--ignore-not-found")
+        work.kubectl("delete", "statefulset", name, COPY, "--ignore-not-found")
 
 
 def eventually(what: Callable[[], bool]) -> bool:

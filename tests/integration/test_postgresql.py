@@ -5,12 +5,13 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from lab.layout import Layout
-from tests.integration.ledgers import APPLY, WITHIN, Ledger, Writing, eventually, opened
+from tests.integration.ledgers import APPLY, COPY, WITHIN, Ledger, Writing, copied, eventually, opened
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -68,6 +69,10 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
     finally:
         acknowledged = writing.stop()
     kept, told = ledger.numbers(), {number for number, _ in acknowledged}
+    copy = copied(ledger, f"{SERVICE}  restartedAt: again\n")
+    ledger.declare(f"{SERVICE}  restartedAt: again\n---\n{copy}")
+    ledger.reconcile(*APPLY)
+    assert told - replace(ledger, name=COPY).numbers() == set()
     assert len(told) > 100
     assert told - kept == set()
     longest = max(after[1] - before[1] for before, after in itertools.pairwise(acknowledged))

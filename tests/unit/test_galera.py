@@ -136,6 +136,64 @@ def test_galera_lets_who_begins_begin_at_its_position(tmp_path: Path, mine: str,
     assert saved == (f"# GALERA saved state version: 2.1 uuid: {A} seqno: 9 safe_to_bootstrap: 1".split() if mine != "none" else None)
 
 
+# --- data of another service
+
+
+def claims(folder: Path, *, of: str | None, mine: str = f"{A}:9", member: str = "copy-0", whole: bool = True, code: int = 0) -> str:
+    """What the database is told when a member of `copy` finds a volume that says *of*; "" where it is told nothing."""
+    (folder / "data" / "database" / ("mysql" if whole else "")).mkdir(parents=True, exist_ok=True)
+    tool(folder / "bin", "mariadbd", f"cat > {folder}/told; exit {code}")
+    (folder / "secrets").mkdir(exist_ok=True)
+    for name in ("root", "monitor", "sst"):
+        (folder / "secrets" / name).write_text(f"new-{name}")
+    if of is not None:
+        (folder / "data" / "service").write_text(f"{of}\n")
+    (folder / "told").unlink(missing_ok=True)
+    assert runs(folder, f"claim {mine} || echo failed", member=member, path=str(folder / "bin")) == ("failed" if code else "")
+    return (folder / "told").read_text() if (folder / "told").exists() else ""
+
+
+@pytest.mark.parametrize("of", [None, "orders"])
+def test_a_copy_of_anothers_data_gets_the_passwords_of_its_service_once(tmp_path: Path, of: str | None) -> None:
+    told = claims(tmp_path, of=of)
+    for user, host in (("root", "%"), ("monitor", "localhost"), ("sst", "localhost")):
+        assert f"CREATE OR REPLACE USER '{user}'@'{host}' IDENTIFIED BY 'new-{user}';" in told
+    assert "DELETE" not in told, "the application's users stay"
+    assert (tmp_path / "data" / "service").read_text() == "copy\n"
+    assert claims(tmp_path, of=None) == ""
+
+
+def test_data_that_is_its_own_or_incomplete_or_not_there_yet_is_not_touched(tmp_path: Path) -> None:
+    assert claims(tmp_path / "own", of="copy") == ""
+    assert claims(tmp_path / "empty", of=None, mine="none", whole=False) == ""
+    assert claims(tmp_path / "broken", of="orders", mine="broken") == ""
+    assert claims(tmp_path / "dashes", of="my-orders", member="my-orders-2") == ""
+    assert all((tmp_path / folder / "data" / "service").read_text() == "copy\n" for folder in ("own", "empty", "broken"))
+
+
+def test_a_copy_whose_passwords_could_not_be_set_is_tried_again(tmp_path: Path) -> None:
+    assert claims(tmp_path, of="orders", code=1)
+    assert (tmp_path / "data" / "service").read_text() == "orders\n"
+    assert claims(tmp_path, of=None)
+
+
+@pytest.mark.skipif(not shutil.which("mariadb-install-db"), reason="needs MariaDB's server")
+def test_mariadb_itself_takes_the_new_password_in_place_of_the_old(tmp_path: Path) -> None:
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "my.cnf").write_text("[mysqld]\nuser=root\nbinlog_format=ROW\nwsrep_on=OFF\n")
+    for name in ("root", "monitor", "sst"):
+        (secrets / name).write_text(f"old-{name}")
+    runs(tmp_path, "found && claim none", member="orders-0")
+    (secrets / "root").write_text("new ' root")
+    given = "SELECT JSON_VALUE(Priv, '$.authentication_string') = PASSWORD('{}') FROM mysql.global_priv WHERE User = 'root'"
+    asked = "".join(f"{given.format(word)} INTO OUTFILE '{tmp_path}/told-{n}';\n" for n, word in enumerate(["old-root", "new \\' root"]))
+    (tmp_path / "asked").write_text(asked)
+    runs(tmp_path, f'claim {A}:9 && closed "$database" < {tmp_path}/asked', member="copy-0")
+    assert [(tmp_path / f"told-{n}").read_text() for n in (0, 1)] == ["0\n", "1\n"]
+
+
 # --- its secrets
 
 
@@ -192,7 +250,9 @@ def test_no_secret_is_on_a_command_line() -> None:
     text = SCRIPT.read_text()
     assert not re.findall(r"--password|-p\"?\$", text)
     commands = [
-        line for line in text.splitlines() if "$secrets/" in line and not line.lstrip().startswith(("CREATE USER", "wsrep_sst_auth="))
+        line
+        for line in text.splitlines()
+        if "$secrets/" in line and not line.lstrip().startswith(("CREATE OR REPLACE USER", "wsrep_sst_auth="))
     ]
     for line in commands:  # read by redirection alone, into the environment or a file of the Pod's memory
         assert re.search(r'sha256sum < "\$secrets/|MYSQL_PWD=\$\(< "\$secrets/', line), line

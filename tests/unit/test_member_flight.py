@@ -27,6 +27,21 @@ def test_a_slow_call_is_not_waited_for_and_not_made_twice() -> None:
     assert flights.run({"a": lambda: Failed("at once")}) == {"a": Failed("at once")}
 
 
+def test_whoever_ends_waits_for_what_is_under_way_but_not_for_ever() -> None:
+    flights, answered, made = Flights(), threading.Event(), []
+
+    def slow() -> None:
+        answered.wait(10)
+        made.append("slow")
+
+    flights.run({"a": slow})
+    flights.land(0.05)
+    assert made == []
+    answered.set()
+    flights.land(10)
+    assert made == ["slow"]
+
+
 def test_what_cannot_be_foreseen_is_raised_where_it_was_asked_for() -> None:
     def broken() -> Outcome | None:
         raise RuntimeError("broken")

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from reconciler import errors, standing
+from reconciler import errors, loop, standing
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done
 from reconciler.model.stand import Stand
@@ -168,6 +168,15 @@ def test_snapshots_are_read_in_one_list_and_only_where_somebody_asks() -> None:
     assert world.cloud.calls["describe_snapshots"] == 1
 
 
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_an_apply_ends_once_what_sees_to_its_snapshots_has_landed_unless_a_person_interrupts(interrupted: bool) -> None:
+    world, wanted, told = MemoryWorld(), desired(redis("kv", HOURLY)), []
+    around = replace(world.world(wanted.environment), land=lambda _wanted, outcomes, _progress: told.append(dict(outcomes)))
+    prepared = loop.prepare(around, wanted)
+    loop.converge(replace(around, stopping=lambda: interrupted), prepared, loop.Options())
+    assert told == ([] if interrupted else [{"kv": Done()}])
+
+
 def test_a_plan_warns_of_a_snapshot_that_is_stale() -> None:
     world = begun()
     world.clock.time += 3 * 3600
@@ -181,7 +190,7 @@ def test_data_that_says_whose_it_is_goes_to_nobody_else() -> None:
     (fault,) = loaded(cluster).faults
     assert str(fault) == (
         "specs/lab/services.yaml:9:26: a redis service cannot begin with the snapshots of another: its data has its cluster's members, and "
-        "would join them. only kv itself can have them back"
+        "would join them. only kv itself can have them back; for another see docs/how-to/snapshots.md"
     )
     assert not loaded(cluster.replace("service: kv", "service: copy")).faults
 

@@ -161,6 +161,18 @@ def test_the_first_set_is_not_taken_of_what_is_still_being_made() -> None:
     assert "is taken" in here.tick()[0], "of what has worked once there are snapshots also while it does not"
 
 
+def test_the_first_set_is_taken_as_soon_as_the_service_works_however_late_the_next_look_would_be() -> None:
+    """An `apply` ends with the step in which all works: a look a moment later would never come."""
+    here = place(outcomes={"kv": Waiting("it begins")})
+    assert here.tick() == []
+    assert not here.taker.is_due(here.wanted, here.outcomes)
+    here.outcomes["kv"] = Done()
+    assert [words for _, _, words in here.taker.tick(here.wanted, here.outcomes)] == [
+        "snapshot of 2026-01-01T00:00:00Z is taken, of 2 volumes"
+    ]
+    assert not here.taker.is_due(here.wanted, here.outcomes)
+
+
 def test_a_volume_that_is_not_there_is_waited_for() -> None:
     here = place()
     gone = next(iter(here.cloud.ec2.volumes))

@@ -14,7 +14,7 @@ from reconciler.members.snapshots.decide import Asked
 from reconciler.members.snapshots.placing import Call
 from reconciler.model.desired import Desired
 from reconciler.model.environment import Environment
-from reconciler.model.outcome import Outcome
+from reconciler.model.outcome import Done, Outcome
 from reconciler.model.snapshot import Snapshots, gather
 from reconciler.ports import Clock, Cloud
 from reconciler.resources import copies, marks
@@ -47,16 +47,20 @@ class Taker:
     types: Mapping[str, ServiceType]
     together: Together
     next: float = float("-inf")
+    awaited: frozenset[str] = frozenset()  # services that did not work yet at the last look: once they do, another is due at once
 
     def is_due(self, desired: Desired, outcomes: Mapping[str, Outcome]) -> bool:
         """Whether a look is worth while; it costs nothing to ask."""
-        return self.clock.monotonic() >= self.next and any(one.snapshots and one.name in outcomes for one in desired.services)
+        if not any(one.snapshots and one.name in outcomes for one in desired.services):
+            return False
+        return self.clock.monotonic() >= self.next or any(isinstance(outcomes.get(name), Done) for name in self.awaited)
 
     def tick(self, desired: Desired, outcomes: Mapping[str, Outcome]) -> tuple[Deed, ...]:
         """See to the snapshots of the services that *outcomes* tells of; what was done, and what was refused."""
         if not self.is_due(desired, outcomes):
             return ()
         wanted = tuple(decide.asked(desired, self.types, outcomes))
+        self.awaited = frozenset(one.service.name for one in wanted if not one.works)
         known = read(self.cloud, desired.environment)
         if known.unread:
             self.next = self.clock.monotonic() + LOOK_EVERY
