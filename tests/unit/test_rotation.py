@@ -192,7 +192,6 @@ def test_a_service_may_begin_with_any_generation() -> None:
     ("document", "where"),
     [
         (kv(1, options="{}"), "this redis service has no secrets that can be rotated yet"),
-        (kv(1, options="{auth: true, shards: 3}"), "this redis service has no secrets that can be rotated yet"),
         (kv(1, options="{auth: true, password: {name: mine, key: it}}"), "this redis service has no secrets that can be rotated yet"),
         (kv(1, "postgresql", "{}"), "this postgresql service has no secrets that can be rotated yet"),
         (kv(1, "mongodb", "{}"), "this mongodb service has no secrets that can be rotated yet"),
