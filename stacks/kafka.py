@@ -289,6 +289,7 @@ SERVICE = ServiceType(
     options=Options,
     check=check,
     secrets=login.secrets,
+    rotation=login.rotate,
     initialise=initialise,
     leader=leader,
     drain=drain,
