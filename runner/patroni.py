@@ -71,8 +71,11 @@ def give(facts: Facts) -> dict[str, Any]:
 
 
 def retire(facts: Facts) -> dict[str, Any]:
-    """Let nobody in by the secrets of generations before. A role that owns something stays, and cannot log in."""
-    own = [f"ALTER ROLE {facts.user} PASSWORD '{_verifier(_password('superuser'))}'"]
+    """Let nobody in by the secrets of generations before. A role that owns something stays, and cannot log in.
+
+    A superuser's password that is somebody's own has none before, and stays as it is.
+    """
+    own = [f"ALTER ROLE {facts.user} PASSWORD '{_verifier(_password('superuser'))}'"] if _password("former-superuser") else []
     shut = [
         f"DO $$BEGIN IF to_regrole('{one}') IS NOT NULL THEN ALTER ROLE {one} NOLOGIN NOREPLICATION PASSWORD NULL; END IF; END$$"
         for one in facts.former
