@@ -321,16 +321,86 @@ one() {
     "$(value wsrep_cluster_status)" "$(value wsrep_local_state_comment)" "$(value wsrep_cluster_state_uuid)" "$(value wsrep_cluster_size)"
 }
 
-# Called with the name and the host of each member.
+# --- passwords that give way to those of the next generation: an account takes either from `give` on, and the next alone from `retire` on
+
+account() { [[ $1 == root ]] && echo "'root'@'%'" || echo "'$1'@'localhost'"; }
+
+# What MariaDB keeps of a password: so it is in no statement, and no log of statements.
+hashed() { printf '*%s' "$(printf %s "$(< "$1")" | openssl sha1 -binary | openssl sha1 | sed 's/.* //' | tr a-f A-F)"; }
+
+# As root, by whichever of the two passwords gets in.
+entering() {
+  local file found
+  for file in root former-root; do
+    [[ -s $secrets/$file ]] || continue
+    found=$(MYSQL_PWD=$(< "$secrets/$file") timeout 20 mariadb --no-defaults --connect-timeout=3 -h "$1" -u root -BN <<< "$2" 2>&1) &&
+      { echo "$found"; return; }
+    [[ $found == *"ERROR 1045"* ]] || break
+  done
+  echo "$found" >&2
+  return 1
+}
+
+# `former`, `both` or `next`: what the accounts of a host take; `silent` where nobody says.
+taken() {
+  local user found told how=next asks='SET SESSION wsrep_sync_wait = 0;'
+  for user in $rotated; do asks+="SHOW CREATE USER $(account "$user");"; done
+  found=$(entering "$1" "$asks" 2> /dev/null) || { echo silent; return; }
+  for user in $rotated; do
+    told=$(grep -F "\`$user\`@" <<< "$found")
+    [[ $told == *"$(hashed "$secrets/$user")"* ]] || { echo former; return; }
+    [[ $told != *" OR "* ]] || how=both
+  done
+  echo "$how"
+}
+
+# Called with the hosts: the first that can change accounts does, for all.
+change() {
+  local statements=$1 host
+  shift
+  for host; do entering "$host" "$statements" && return; done
+  say "no member changes its accounts"
+  return 1
+}
+
+by() { echo "ALTER USER $(account "$1") IDENTIFIED VIA mysql_native_password USING '$(hashed "$secrets/$1")'"; }
+
+give() {
+  local user statements=''
+  for user in $rotated; do
+    [[ -s $secrets/former-$user ]] || { say "there is no former password of $user"; return 1; }
+    statements+="$(by "$user") OR mysql_native_password USING '$(hashed "$secrets/former-$user")';"
+  done
+  change "$statements" "$@"
+}
+
+retire() {
+  local user statements=''
+  for user in $rotated; do statements+="$(by "$user");"; done
+  change "$statements" "$@"
+}
+
+# Called with the name and the host of each member, as `look` is.
+keys() {
+  local found=''
+  while (($#)); do
+    found+="${found:+, }\"$1\": \"$(taken "$2")\""
+    shift 2
+  done
+  echo "{\"taken\": {$found}}"
+}
+
+# Called with the name and the host of each member; of the passwords that are to give way in `rotated`.
 look() {
-  local folder
+  local folder keys=''
+  [[ ! ${rotated-} ]] || keys=", $(keys "$@" | sed 's/^{//; s/}$//')"
   folder=$(mktemp -d)
   while (($#)); do
     one "$1" "$2" > "$folder/$1" &
     shift 2
   done
   wait
-  printf '{"members": {%s}}\n' "$(for told in "$folder"/*; do cat "$told"; echo; done | paste -sd,)"
+  printf '{"members": {%s}%s}\n' "$(for told in "$folder"/*; do cat "$told"; echo; done | paste -sd,)" "$keys"
   rm -r "$folder"
 }
 

@@ -15,7 +15,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, astuple, dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,7 +26,9 @@ CONFIG, SECRETS, VOLUME = Path("/etc/service"), Path("/etc/service-secrets"), Pa
 REST = 8008
 DATA = VOLUME / "pgdata"
 OWNER = VOLUME / "service"
-_USERS = {"superuser": "postgres", "replication": "replicator", "rewind": "rewind"}
+_SUPERUSER = "postgres"
+_READING = ("pg_read_binary_file(text)", "pg_read_binary_file(text, bigint, bigint, boolean)")  # what whoever rewinds may do
+_READING += ("pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)")
 _ASKED = "/position"  # Patroni has nothing there
 _SECONDS, _PAUSE = 3, 1.0
 _ALONE = {  # whatever the data's own configuration says: nobody else is waited for, and a password is in no log
@@ -90,13 +92,28 @@ def _run(command: list[str], given: str = "") -> subprocess.CompletedProcess[str
 
 
 def begin() -> None:
-    """Set this service's passwords. Safe to repeat: what it does to the data only takes it farther."""
+    """Let in whom this service knows, by its passwords, and none of the other's members. Safe to repeat: the data only goes farther."""
     if not (DATA / "global" / "pg_control").exists():
         return
     (DATA / "standby.signal").unlink(missing_ok=True)
     options = [word for name, value in _ALONE.items() for word in ("-c", f"{name}={value}")]
-    given = "".join(f"ALTER ROLE {user} LOGIN PASSWORD '{_password(name)}' VALID UNTIL 'infinity';\n\n" for name, user in _USERS.items())
+    given = "".join(
+        f"{statement};\n\n" for statement in statements(dict(line.split() for line in (CONFIG / "roles").read_text().splitlines()))
+    )
     _run(["postgres", "--single", "-j", "-D", str(DATA), *options, "postgres"], given)
+
+
+def statements(roles: Mapping[str, str]) -> Iterator[str]:
+    """As whom members of this service come to each other may be another role than those of the data's: each generation has its own."""
+    stream, rewind = roles["replication"], roles["rewind"]
+    strangers = f"rolname ~ '^(replicator|rewind)(_[0-9]+)?$' AND rolname NOT IN ('{stream}', '{rewind}')"
+    shut = "EXECUTE format('ALTER ROLE %I NOLOGIN NOREPLICATION PASSWORD NULL', one)"
+    yield f"DO $$DECLARE one name; BEGIN FOR one IN SELECT rolname FROM pg_roles WHERE {strangers} LOOP {shut}; END LOOP; END$$"  # noqa: S608
+    yield from (f"DO $$BEGIN IF to_regrole('{role}') IS NULL THEN CREATE ROLE {role}; END IF; END$$" for role in roles.values())
+    for name, role in {"superuser": _SUPERUSER, **roles}.items():
+        yield f"ALTER ROLE {role} LOGIN PASSWORD '{_password(name)}' VALID UNTIL 'infinity'"
+    yield f"ALTER ROLE {stream} REPLICATION"
+    yield from (f"GRANT EXECUTE ON FUNCTION pg_catalog.{one} TO {rewind}" for one in _READING)
 
 
 def _password(name: str) -> str:

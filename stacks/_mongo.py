@@ -13,7 +13,7 @@ from reconciler.model.environment import Environment
 from reconciler.model.initialise import Next, Script
 from reconciler.model.service import Parent, Service
 from reconciler.model.upgrades import Upgrades, is_later
-from reconciler.resources import cloud, workload
+from reconciler.resources import cloud, rotation, workload
 from stacks import _mongosh as mongosh
 
 Role: TypeAlias = Literal["configServer", "shard"]
@@ -142,20 +142,27 @@ def auth_name(service: Service) -> str:
     return f"{service.name}-auth"
 
 
+def password(service: Service) -> SecretRef:
+    """That of the user admin, where it is ours."""
+    return SecretRef(name=rotation.name(auth_name(service), service.rotation), key="password")
+
+
 def keyfile_name(service: Service) -> str:
     """The Secret of a set of its own, or of the config servers of a cluster."""
     return f"{service.name}-keyfile"
 
 
-def keyfile(owner: Service) -> SecretRef:
-    return SecretRef(name=keyfile_name(owner), key="keyfile")
+def keyfile(owner: Service, generation: int = 0) -> SecretRef:
+    return SecretRef(name=rotation.name(keyfile_name(owner), generation), key="keyfile")
 
 
-def own_keyfile(service: Service) -> dict[str, Any]:
-    """A server takes a keyfile only if it is its own, and nobody else may read it."""
+def own_keyfile(service: Service, *, two: bool = False) -> dict[str, Any]:
+    """A server takes a keyfile only if it is its own, and nobody else may read it. One of *two* keys is a list in YAML."""
+    own = f"{workload.SECRETS_PATH}/keyfile"
+    written = f"""printf '%s %s\\n' - "$(tr -d '[:space:]' < {own})" - "$(tr -d '[:space:]' < {own}-next)\"""" if two else f"cat {own}"
     script = f"""\
 umask 077
-cat {workload.SECRETS_PATH}/keyfile > {_KEYFILE}
+{written} > {_KEYFILE}
 if [ "$(id -u)" = 0 ] && id mongodb > /dev/null 2>&1; then chown mongodb {_KEYFILE}; fi  # as whom the image's entrypoint starts the server
 """
     return workload.own_files("keyfile", image(service), script)

@@ -150,6 +150,11 @@ try {
 }
 """
 
+_EXCHANGE = """\
+const given = secret("password").replace(/\\n+$/, "");
+primary().runCommand({ updateUser: "{admin}", pwd: given, writeConcern: { w: "majority", wtimeout: 60000 } });
+"""
+
 
 _LEADS = """\
 function leads(host) {
@@ -324,6 +329,11 @@ def drained(hosts: Sequence[str], secrets: str, leaving: Sequence[str]) -> str:
 def user(hosts: Sequence[str], secrets: str) -> str:
     """Makes the admin, of a set or through a router, which is primary to its clients; of no effect where there is one."""
     return _bash(hosts, secrets, _PRIMARY + _USER)
+
+
+def password(hosts: Sequence[str], secrets: str) -> str:
+    """Gives the admin another password, in a set or through a router; of no effect where he has it."""
+    return _bash(hosts, secrets, _PRIMARY + _EXCHANGE)
 
 
 def _bash(hosts: Sequence[str], secrets: str, script: str, *, answers: bool = False) -> str:

@@ -34,17 +34,30 @@ take_over() {
 _ENTRIES = """\
 entries() { awk -v host="$1" '{ split($2, place, ","); if (place[2] == host) print }'; }
 """
+# Who refuses the password is shown the former one.
+_EITHER = """\
+cli() {
+  local said
+  said=$(call "$@")
+  if [[ $said == *'NOAUTH '* && -s FORMER ]]; then said=$(REDISCLI_AUTH=$(<FORMER) call "$@"); fi
+  printf '%s\\n' "$said"
+}
+"""
 _SHORT = 12  # digits of a node's id in an answer: all members' have to fit into 4 KiB
 
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
-    """A cluster of *shards*; *members* by name with their FQDNs, in the order of their ordinals. *login* lets redis-cli in."""
+    """A cluster of *shards*; *members* by name with their FQDNs, in the order of their ordinals. *login* lets redis-cli in.
+
+    *former* is the file of the password before, if any, for those who do not take the other yet.
+    """
 
     members: Mapping[str, str]
     shards: int
     port: int
     login: str = ""
+    former: str = ""
 
     def shard(self, member: str) -> int:
         return list(self.members).index(member) % self.shards
@@ -194,8 +207,9 @@ count() {{
     @property
     def _begin(self) -> str:
         """What every script begins with: a password, and a redis-cli that nobody waits for."""
-        cli = f'cli() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d \'\\r\'; }}'
-        return f"{self.login}{cli}\n"
+        name = "call" if self.former else "cli"
+        cli = f'{name}() {{ timeout 5 redis-cli --no-auth-warning -h "$1" -p {self.port} "${{@:2}}" 2>&1 | tr -d \'\\r\'; }}'
+        return f"{self.login}{cli}\n{_EITHER.replace('FORMER', self.former) if self.former else ''}"
 
     def _step(self, does: str, text: str) -> Script:
         return Script(does, f"{self._begin}{text}")

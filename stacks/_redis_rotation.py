@@ -14,15 +14,13 @@ _READY, _LATE, _SILENT = "ready", "late", "silent"
 
 
 def before(names: Mapping[str, str], port: int, secrets: str) -> Initialisation:
-    """What goes on while members have the former password: *names* with their hosts, the primary first; *secrets* is where both lie."""
+    """What goes on while members have the former password: *names* with their hosts; *secrets* is where both lie."""
     asked = "".join(f"look {name} {host}\n" for name, host in names.items())
-    given = "".join(f"give {host}\n" for host in names.values())
-    primary = next(iter(names.values()))
-    led = "".join(f"lead {host}\n" for host in names.values())
+    told = "".join(f"give {host}\n" for host in names.values()) + "".join(f"show {host}\n" for host in names.values())
     return Initialisation(
         Script(LOOK, f'{_known(port, secrets)}{_LOOK}{asked}say "{{$members}}"\n'),
         lambda said: _next(
-            said, Script("give the members the new password beside the former one", _step(port, secrets, given, led, primary))
+            said, Script("give the members the new password beside the former one", f"{_known(port, secrets)}{_STEP}{told}")
         ),
     )
 
@@ -57,12 +55,15 @@ look() {{
 """
 
 
-def _step(port: int, secrets: str, given: str, led: str, primary: str) -> str:
-    """All take the new password, and only once the primary does, replicas show it: who shows one that is refused loses its link."""
-    return f"""\
-{_known(port, secrets)}give() {{
+# All take the new password, and only who follows one that does shows it: who shows one that is refused loses its link.
+_STEP = """\
+give() {
   if ! enters "$new" "$1" && enters "$former" "$1"; then ask "$former" "$1" <<<"acl setuser default >$new"; fi
-}}
-lead() {{ if enters "$new" "$1"; then ask "$new" "$1" <<<"config set masterauth $new"; fi }}
-{given}enters "$new" {primary} || exit 1
-{led}"""
+}
+show() {
+  local followed
+  enters "$new" "$1" || return 0
+  followed=$(ask "$new" "$1" <<<'info replication' | tr -d '\\r' | sed -n 's/^master_host://p')
+  if [[ -z $followed ]] || enters "$new" "$followed"; then ask "$new" "$1" <<<"config set masterauth $new"; fi
+}
+"""

@@ -302,6 +302,7 @@ SERVICE = ServiceType(
     options=Options,
     check=check,
     secrets=login.secrets,
+    rotation=login.rotate,
     initialise=initialise,
     leader=leader,
     drain=drain,

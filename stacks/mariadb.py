@@ -16,6 +16,9 @@ primary component, and if all of them wait, whoever has the latest transaction b
 nobody runs, all wait. Passwords are made once and lie in the Secret `<service>-auth`, keys root, monitor and sst (the state transfer);
 `options.password` names another Secret for the first, as it is when the service is made. Members know each other by certificates made of
 the Secret `<service>-cluster`. The service is ready once each member takes root's password and refuses who has none, or no certificate.
+
+`rotation: 1` (2, 3 … later on) exchanges the passwords: every account takes either until all members have restarted. What the certificates
+are made of stays.
 """
 
 from __future__ import annotations
@@ -31,12 +34,12 @@ from pydantic import Field, Strict
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Flag, Part, Positive, SecretRef, Whole
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Rotation, Said, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.model.upgrades import Upgrades
-from reconciler.resources import cloud, member, rules, workload
+from reconciler.resources import cloud, member, rotation, rules, workload
 
 PORTS = {"mariadb": 3306, "sst": 4444, "position": 4566, "group": 4567, "ist": 4568}
 _USER = 999  # mysql in these images, and its group
@@ -93,6 +96,7 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             signature=shared,
             ports=PORTS,
             secrets=_mounted(service),
+            former=_former(service),
             grace=_STOPS_WITHIN,
             spare=member.spare(service.replicas),
             security={"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER, "fsGroupChangePolicy": "OnRootMismatch"},
@@ -189,15 +193,27 @@ def _cluster_name(service: Service) -> str:
 
 
 def _mounted(service: Service) -> dict[str, SecretRef]:
-    own = _options(service).password
-    found = {name: SecretRef(name=_auth_name(service), key=name) for name in _USERS} | ({"root": own} if own else {})
+    own, made = _options(service).password, rotation.name(_auth_name(service), service.rotation)
+    found = {name: SecretRef(name=made, key=name) for name in _USERS} | ({"root": own} if own else {})
     return {**found, "cluster": SecretRef(name=_cluster_name(service), key="cluster")}
+
+
+def _rotated(service: Service) -> tuple[str, ...]:
+    """Whose passwords are others in each generation: not root's, if it is somebody's own."""
+    return _USERS[bool(_options(service).password) :]
+
+
+def _former(service: Service) -> dict[str, SecretRef]:
+    if not service.rotation:
+        return {}
+    made = rotation.name(_auth_name(service), service.rotation - 1)
+    return {f"former-{name}": SecretRef(name=made, key=name) for name in _rotated(service)}
 
 
 def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
     """A password for each user, and what the key of all members is made of."""
     return (
-        Generated(_auth_name(service), dict.fromkeys(_USERS, _LENGTH)),
+        Generated(rotation.name(_auth_name(service), service.rotation), dict.fromkeys(_USERS, _LENGTH)),
         Generated(_cluster_name(service), {"cluster": _CLUSTER_LENGTH}),
     )
 
@@ -208,9 +224,41 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """Members make the cluster by themselves, with its users; it has to be seen that they are one, and closed."""
     hosts = _hosts(service, environment)
+    give, retire = _give(service, hosts), _step(service, hosts, "let nobody in by the former passwords", "retire")
+
+    def decide(said: Said) -> Next:
+        taken = said.get("taken", {}).values()
+        if "former" in taken:
+            return give
+        return _next(said["members"], list(hosts)) or (retire if "both" in taken else None)
+
+    return Initialisation(_look(service, hosts, "look"), decide, closed=True)
+
+
+def rotate(service: Service, environment: Environment) -> Rotation:
+    """Accounts are the cluster's: from the first step on all members take either password, whenever they start."""
+    hosts = _hosts(service, environment)
+    give = _give(service, hosts)
+    before = Initialisation(_look(service, hosts, "keys"), lambda said: give if "former" in said["taken"].values() else None)
+    return Rotation(before, rotation.former(_auth_name(service), service.rotation))
+
+
+def _look(service: Service, hosts: Mapping[str, str], does: str) -> Script:
     told = " ".join(f"{name} {host}" for name, host in hosts.items())
-    look = Script(LOOK, f'said=$({_does(f"look {told}")}) && say "$said"\n', _PATIENCE)
-    return Initialisation(look, lambda said: _next(said["members"], list(hosts)), closed=True)
+    return Script(LOOK, f'said=$({_exchanging(service)}{_does(f"{does} {told}")}) && say "$said"\n', _PATIENCE)
+
+
+def _give(service: Service, hosts: Mapping[str, str]) -> Script:
+    return _step(service, hosts, "have accounts take the new passwords beside the former ones", "give")
+
+
+def _step(service: Service, hosts: Mapping[str, str], does: str, word: str) -> Script:
+    return Script(does, f"{_exchanging(service)}{_does(' '.join((word, *hosts.values())))}\n")
+
+
+def _exchanging(service: Service) -> str:
+    """What tells the script whose passwords have been others."""
+    return f"rotated='{' '.join(_rotated(service))}' " if service.rotation else ""
 
 
 def _next(said: Mapping[str, Said], names: list[str]) -> Next:
@@ -292,6 +340,7 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    rotation=rotate,
     refills=member.refilled_by_majority,
     # https://mariadb.com/docs/galera-cluster/galera-management/upgrading-galera-cluster: a page for each step, from one series to the next
     upgrades=Upgrades(path=("10.6", "10.11", "11.4", "11.8")),

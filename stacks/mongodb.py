@@ -16,6 +16,10 @@ time, and is ready once each member refuses strangers and takes the password of 
 the Secret `<service>-auth`, key `password`; `options.password` names another Secret instead. The keyfile by which members know each other
 lies in the Secret `<service>-keyfile`. The optional volume `journal` takes WiredTiger's journal. Of more than seven members seven vote.
 
+`rotation: 1` (2, 3 … later on) exchanges the admin's password once all members have restarted, and the keyfile's keys, of which a member
+then takes two: that of its own generation and the one before, so that members of neighbouring generations know each other. A key is
+refused from the second rotation on.
+
 With `options.role` the set is part of a sharded cluster (`stacks/mongos.py` has a whole one): `configServer`, or `shard`, which names the
 service of its config servers in `dependsOn` and has their keyfile. Such a set listens at a port of its role and has no users of its own:
 those of the cluster are made through its routers, and lie with the config servers. A set keeps the role that it was begun with.
@@ -30,11 +34,11 @@ from typing import Any
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Part, Positive, SecretRef
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Rotation, Said, Script
 from reconciler.model.quantity import GIB, Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import member, rules, workload
+from reconciler.resources import member, rotation, rules, workload
 from stacks import _mongo as mongo
 from stacks import _mongosh as mongosh
 
@@ -73,7 +77,7 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             signature=config,
             ports={"mongodb": _port(service)},
             secrets=_mounted(service),
-            preparing=(mongo.own_keyfile(service),),
+            preparing=(mongo.own_keyfile(service, two=bool(service.rotation)),),
             grace=_STOPS_WITHIN,
             begun=_begun(service),
         ),
@@ -131,8 +135,11 @@ def _cache(service: Service) -> int:
 def _mounted(service: Service) -> dict[str, SecretRef]:
     if mongo.role(service):
         return {"keyfile": mongo.keyfile(_keyfile_owner(service))}
-    password = _options(service).password or SecretRef(name=mongo.auth_name(service), key="password")
-    return {"keyfile": mongo.keyfile(service), "password": password}
+    password = _options(service).password or mongo.password(service)
+    if not service.rotation:
+        return {"keyfile": mongo.keyfile(service), "password": password}
+    shared, own = (mongo.keyfile(service, service.rotation - n) for n in (1, 0))  # by the first Jobs and members come to whoever is there
+    return {"keyfile": shared, "keyfile-next": own, "password": password}
 
 
 def _keyfile_owner(service: Service) -> Service:
@@ -146,10 +153,19 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
     options = _options(service)
     if options.role == "shard":
         return ()
-    keyfile = Generated(mongo.keyfile_name(service), {"keyfile": _KEY_LENGTH})
+    keys = dict.fromkeys((mongo.keyfile(service, max(service.rotation - 1, 0)).name, mongo.keyfile(service, service.rotation).name))
+    keyfiles = tuple(Generated(name, {"keyfile": _KEY_LENGTH}) for name in keys)
     if options.role or options.password:
-        return (keyfile,)
-    return (keyfile, Generated(mongo.auth_name(service), {"password": mongo.PASSWORD_LENGTH}))
+        return keyfiles
+    return (*keyfiles, Generated(mongo.password(service).name, {"password": mongo.PASSWORD_LENGTH}))
+
+
+def rotate(service: Service, _environment: Environment) -> Rotation | None:
+    """Of a set by itself: a cluster's services restart each in their own time, and of two keys a third generation would know neither."""
+    if mongo.role(service):
+        return None
+    passwords = () if _options(service).password else rotation.former(mongo.auth_name(service), service.rotation)
+    return Rotation(None, (*passwords, *rotation.former(mongo.keyfile_name(service), max(service.rotation - 1, 0))))
 
 
 # --- how it becomes a set
@@ -158,19 +174,24 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """Founded by one member, then changed by one member at a time; users are made once there is a primary."""
     members = tuple((one.name, mongo.host(service, environment, one.name)) for one in member.members(service, environment))
-    wanted = _Wanted(service.name, members, mongo.role(service), service.version)
+    exchanged = bool(service.rotation and not _options(service).password)
+    wanted = _Wanted(service.name, members, mongo.role(service), service.version, exchanged)
     look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH, users=wanted.has_users), _PATIENCE)
     return Initialisation(look, lambda said: _next(wanted, said), closed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The set as the spec has it: its members in their order, each with its host, its role in a sharded cluster, and its version."""
+    """The set as the spec has it: its members in their order, each with its host, its role in a sharded cluster, and its version.
+
+    *exchanged*: the admin's password has been another one.
+    """
 
     name: str
     members: tuple[tuple[str, str], ...]
     role: str
     version: str
+    exchanged: bool = False
 
     @property
     def hosts(self) -> list[str]:
@@ -212,9 +233,16 @@ def _next(wanted: _Wanted, said: Said) -> Next:
         return wanted.founded()
     if "PRIMARY" not in states.values():
         return "the set has a primary"
+    return _user(wanted, said, found) or _membership(wanted, said, states) or _access(wanted, found) or _features(wanted, said)
+
+
+def _user(wanted: _Wanted, said: Said, found: list[tuple[str, ...]]) -> Next:
+    """The admin is made, or given the password that has come in place of another."""
     if wanted.has_users and not said["user"]:
         return Script(f"make the user {mongosh.ADMIN}", mongosh.user(wanted.hosts, workload.SECRETS_PATH))
-    return _membership(wanted, said, states) or _access(wanted, found) or _features(wanted, said)
+    if wanted.exchanged and any(state == "PRIMARY" and admin == "out" for _, state, _, admin in found):
+        return Script(f"give the user {mongosh.ADMIN} the new password", mongosh.password(wanted.hosts, workload.SECRETS_PATH))
+    return None
 
 
 def _membership(wanted: _Wanted, said: Said, states: Mapping[str, str]) -> Next:
@@ -347,6 +375,7 @@ SERVICE = ServiceType(
     leader=leader,
     hand_over=hand_over,
     drain=drain,
+    rotation=rotate,
     refills=member.refilled_by_majority,
     upgrades=mongo.UPGRADES,
 )

@@ -55,10 +55,10 @@ from typing import Any
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Part, SecretRef
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LOOK, Generated, Initialisation, Next, Rotation, Said, Script
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
-from reconciler.resources import cloud, member, rules, workload
+from reconciler.resources import cloud, member, rotation, rules, workload
 from stacks import _mongo as mongo
 from stacks import _mongosh as mongosh
 
@@ -127,13 +127,18 @@ def _shards(service: Service, environment: Environment) -> list[tuple[str, str]]
 
 def _mounted(service: Service) -> dict[str, SecretRef]:
     servers = mongo.config_servers(service)
-    password = _password(service) or SecretRef(name=mongo.auth_name(service), key="password")
+    password = _password(service) or mongo.password(service)
     return {"keyfile": mongo.keyfile(servers.service if servers else service), "password": password}
 
 
 def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
     """The password of the user admin, unless somebody else's is named; the keyfile is the config servers'."""
-    return () if _password(service) else (Generated(mongo.auth_name(service), {"password": mongo.PASSWORD_LENGTH}),)
+    return () if _password(service) else (Generated(mongo.password(service).name, {"password": mongo.PASSWORD_LENGTH}),)
+
+
+def rotate(service: Service, _environment: Environment) -> Rotation | None:
+    """The admin's password is exchanged once all routers have restarted; none of them needs it."""
+    return None if _password(service) else Rotation(None, rotation.former(mongo.auth_name(service), service.rotation))
 
 
 # --- how it becomes a cluster
@@ -142,19 +147,24 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """The user is made, then shards come in, one at a time, and then those go, one at a time, that are no longer declared."""
     hosts = {one.name: f"{cloud.fqdn(environment, one.name)}:{PORT}" for one in member.members(service, environment)}
-    wanted = _Wanted(hosts, dict(_shards(service, environment)), mongo.is_whole(service), service.version)
+    exchanged = bool(service.rotation and not _password(service))
+    wanted = _Wanted(hosts, dict(_shards(service, environment)), mongo.is_whole(service), service.version, exchanged)
     look = Script(LOOK, mongosh.look_routers(wanted.at, workload.SECRETS_PATH, list(wanted.shards)), _PATIENCE)
     return Initialisation(look, lambda said: _next(wanted, said), closed=True)
 
 
 @dataclass(frozen=True, slots=True)
 class _Wanted:
-    """The cluster as the spec has it: routers and shards by name. *whole*: nothing is wrong with any document that it is declared by."""
+    """The cluster as the spec has it: routers and shards by name. *whole*: nothing is wrong with any document that it is declared by.
+
+    *exchanged*: the admin's password has been another one.
+    """
 
     routers: dict[str, str]
     shards: dict[str, str]
     whole: bool
     version: str
+    exchanged: bool = False
 
     @property
     def at(self) -> list[str]:
@@ -175,6 +185,8 @@ def _next(wanted: _Wanted, said: Said) -> Next:
             return f"{name} {lacking}"
     if not said["user"]:
         return Script(f"make the user {mongosh.ADMIN}", mongosh.user(wanted.at, workload.SECRETS_PATH))
+    if wanted.exchanged and all(admin == "out" for _, admin, _ in found.values()):
+        return Script(f"give the user {mongosh.ADMIN} the new password", mongosh.password(wanted.at, workload.SECRETS_PATH))
     return _shard(wanted, said) or _access(found) or mongo.finalised(wanted.at, wanted.version, said["features"])
 
 
@@ -237,6 +249,7 @@ SERVICE = ServiceType(
     check=check,
     secrets=secrets,
     initialise=initialise,
+    rotation=rotate,
     holds=frozenset({"mongodb"}),  # a shard that is not drained yet
     upgrades=mongo.UPGRADES,
 )

@@ -16,6 +16,9 @@ in the Secret `<service>-auth`, keys superuser (user postgres), replication, rew
 the first. Whoever comes over the network needs one, by SCRAM; the service is ready once each member refuses those without. With
 `synchronousMode: on` a write is acknowledged once a second member has it, so that a failover loses none. The optional volume `journal`
 takes the write-ahead log. Options reach PostgreSQL without a restart of Pods; where PostgreSQL itself needs one, the leader comes last.
+
+`rotation: 1` (2, 3 … later on) exchanges all four. Who streams and who rewinds are other users in each generation (replicator_1,
+rewind_1), so that members of two understand each other; the user postgres has the former password until all have restarted.
 """
 
 from __future__ import annotations
@@ -33,12 +36,12 @@ from pydantic import Field, Strict
 from reconciler.kinds import Check, ServiceType
 from reconciler.model.document import Flag, Part, Positive, SecretRef, Whole
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import LEADER, LOOK, Generated, Initialisation, Next, Said, Script
+from reconciler.model.initialise import LEADER, LOOK, Generated, Initialisation, Next, Rotation, Said, Script
 from reconciler.model.quantity import Quantity
 from reconciler.model.resource import Resource
 from reconciler.model.service import Service
 from reconciler.model.upgrades import Upgrades
-from reconciler.resources import cloud, member, rules, workload
+from reconciler.resources import cloud, member, rotation, rules, workload
 
 PORT, REST = 5432, 8008
 IMAGES = {"18": "ghcr.io/zalando/spilo-18:4.1-p2", "17": "ghcr.io/zalando/spilo-17:4.0-p3"}
@@ -50,7 +53,9 @@ _ANOTHER_SERVER = (
 _USER, _GROUP = 101, 103  # postgres in these images
 _PATHS = {"data": "/data", "journal": "/journal"}
 _WAL = "/journal/pg_wal"
-_USERS = {"superuser": "postgres", "replication": "replicator", "rewind": "rewind"}
+_SUPERUSER = {"superuser": "postgres"}
+_OF_MEMBERS = {"replication": "replicator", "rewind": "rewind"}  # as whom they come to each other
+_SECRETS = (*_SUPERUSER, *_OF_MEMBERS, "rest")
 _LENGTH = 32  # characters of a password: 190 bits
 _ASKING = "patroni.py"  # runner/patroni.py, in the ConfigMap
 _COPYING = "patroni_copy.py"  # runner/patroni_copy.py, beside it
@@ -103,7 +108,8 @@ def resources(service: Service, environment: Environment) -> tuple[Resource, ...
             files={**shared, **_known(service, environment)},
             signature=static,  # not of what Patroni changes by itself
             ports={"postgresql": PORT, "patroni": REST},
-            secrets={name: SecretRef(name=_auth_name(service), key=name) for name in (*_USERS, "rest")} | _own_password(service),
+            secrets=_mounted(service),
+            former=_former(service),
             preparing=(_passwords(service), _copied(service, environment, mounts)),
             grace=_STOPS_WITHIN,
             labels={"application": "patroni", "cluster-name": _scope(service)},
@@ -154,14 +160,34 @@ def _auth_name(service: Service) -> str:
     return f"{service.name}-auth"
 
 
-def _own_password(service: Service) -> dict[str, SecretRef]:
-    own = _options(service).password
-    return {"superuser": own} if own else {}
+def _mounted(service: Service) -> dict[str, SecretRef]:
+    own, made = _options(service).password, rotation.name(_auth_name(service), service.rotation)
+    return {name: SecretRef(name=made, key=name) for name in _SECRETS} | ({"superuser": own} if own else {})
+
+
+def _former(service: Service) -> dict[str, SecretRef]:
+    """What looks and steps come in by, of the generation before: own passwords are of none."""
+    if not service.rotation:
+        return {}
+    made = rotation.name(_auth_name(service), service.rotation - 1)
+    return {f"former-{name}": SecretRef(name=made, key=name) for name in (*_SUPERUSER, "rest")[bool(_options(service).password) :]}
 
 
 def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
     """A password for each user, and one for Patroni's own API."""
-    return (Generated(_auth_name(service), dict.fromkeys((*_USERS, "rest"), _LENGTH)),)
+    return (Generated(rotation.name(_auth_name(service), service.rotation), dict.fromkeys(_SECRETS, _LENGTH)),)
+
+
+def _users(generation: int) -> dict[str, str]:
+    """As whom members come to each other: a role has one password, so those of two generations need two."""
+    return {name: f"{user}_{generation}" if generation else user for name, user in _OF_MEMBERS.items()}
+
+
+def _roles(service: Service) -> dict[str, Any]:
+    """What looks and steps know of them; nothing where there was never another generation."""
+    if not service.rotation:
+        return {}
+    return {"roles": _users(service.rotation), "former": [one for n in range(service.rotation) for one in _users(n).values()]}
 
 
 def _passwords(service: Service) -> dict[str, Any]:
@@ -170,7 +196,7 @@ def _passwords(service: Service) -> dict[str, Any]:
 umask 077
 python3 - <<'END'
 import pathlib, yaml
-own = {{name: pathlib.Path("{workload.SECRETS_PATH}", name).read_text().rstrip("\\n") for name in {[*_USERS, "rest"]}}}
+own = {{name: pathlib.Path("{workload.SECRETS_PATH}", name).read_text().rstrip("\\n") for name in {list(_SECRETS)}}}
 told = {{"restapi": {{"authentication": {{"username": "patroni", "password": own.pop("rest")}}}}}}
 told["postgresql"] = {{"authentication": {{name: {{"password": password}} for name, password in own.items()}}}}
 pathlib.Path("{workload.OWN_PATH}/passwords.yml").write_text(yaml.safe_dump(told), encoding="utf-8")
@@ -189,10 +215,11 @@ def _copied(service: Service, environment: Environment, mounts: Mapping[str, str
 
 
 def _known(service: Service, environment: Environment) -> dict[str, str]:
-    """What `runner/patroni_copy.py` reads: who the members are, and, as long as that is declared, that they begin with copies."""
+    """What `runner/patroni_copy.py` reads: the members, as whom they come to each other, and whether they are to begin with copies."""
     members = "".join(f"{name} {host}\n" for name, host in _hosts(service, environment).items())
     copied = service.restore_from and service.restore_from.service
-    return {"members": members, **({"restored": f"{copied}\n"} if copied else {})}
+    roles = "".join(f"{name} {user}\n" for name, user in _users(service.rotation).items())
+    return {"members": members, "roles": roles, **({"restored": f"{copied}\n"} if copied else {})}
 
 
 def _static(service: Service) -> dict[str, Any]:
@@ -210,12 +237,14 @@ def _static(service: Service) -> dict[str, Any]:
             "pgpass": f"{workload.OWN_PATH}/pgpass",
             "use_unix_socket": True,
             "parameters": {"unix_socket_directories": "/tmp", "password_encryption": "scram-sha-256"},  # noqa: S108 - in a Pod, which is alone
+            # Patroni comes without a password to its own server, whose files it owns: so that of its superuser may change at any time.
             "pg_hba": [
+                "local all postgres peer",
                 "local all all scram-sha-256",
-                f"host replication {_USERS['replication']} all scram-sha-256",
+                "host replication all all scram-sha-256",
                 "host all all all scram-sha-256",
             ],
-            "authentication": {name: {"username": user} for name, user in _USERS.items()},
+            "authentication": {name: {"username": user} for name, user in {**_SUPERUSER, **_users(service.rotation)}.items()},
             "basebackup": [{"checkpoint": "fast"}, *journal],  # one that joins does not wait for the next checkpoint
         },
     }
@@ -270,15 +299,31 @@ def _script(name: str) -> str:
 
 def initialise(service: Service, environment: Environment) -> Initialisation:
     """Patroni makes the cluster by itself; it has to be asked, and given what has changed since."""
-    declared, hosts = configuration(service), _hosts(service, environment)
+    declared, hosts, roles = configuration(service), _hosts(service, environment), _roles(service)
     run = {does: _ask(does, hosts=hosts, configuration=declared) for does in ("write", "restart")}
-    steps = (
-        Script("give Patroni its configuration", f"{run['write']}\n"),
-        Script("restart PostgreSQL where its configuration waits for it, the leader last", f"{run['restart']}\n", _RESTARTS_WITHIN),
-    )
-    look = _saying("look", hosts=hosts, configuration=declared)
+    steps = {
+        "write": Script("give Patroni its configuration", f"{run['write']}\n"),
+        "restart": Script(
+            "restart PostgreSQL where its configuration waits for it, the leader last", f"{run['restart']}\n", _RESTARTS_WITHIN
+        ),
+        "give": _give(hosts, roles),
+        "retire": Script("let nobody in by the former passwords", f"{_ask('retire', hosts=hosts, **roles)}\n"),
+    }
+    look = _saying("look", hosts=hosts, configuration=declared, **roles)
     mark = declared["postgresql"]["parameters"][_MARK]
     return Initialisation(look, lambda said: _next(said, list(hosts), mark, steps), closed=True)
+
+
+def rotate(service: Service, environment: Environment) -> Rotation:
+    """Nobody restarts before all know the users as whom who has restarted comes; those of before, and their Secret, go at the very end."""
+    hosts, roles = _hosts(service, environment), _roles(service)
+    give = _give(hosts, roles)
+    before = Initialisation(_saying("keys", hosts=hosts, **roles), lambda said: give if "late" in said["members"].values() else None)
+    return Rotation(before, rotation.former(_auth_name(service), service.rotation))
+
+
+def _give(hosts: Mapping[str, str], roles: Mapping[str, Any]) -> Script:
+    return Script("make the users of members that restart", f"{_ask('give', hosts=hosts, **roles)}\n")
 
 
 def _hosts(service: Service, environment: Environment) -> dict[str, str]:
@@ -321,19 +366,22 @@ def _saying(does: str, **facts: Any) -> Script:
     return Script(LOOK, f'said=$({_ask(does, **facts)}) && say "$said"\n')
 
 
-def _next(said: Said, names: list[str], mark: str, steps: tuple[Script, Script]) -> Next:
-    write, restart = steps
+def _next(said: Said, names: list[str], mark: str, steps: Mapping[str, Script]) -> Next:
     members: Mapping[str, Mapping[str, Any]] = said.get("members", {})
     of = {name: members.get(name, {}) for name in names}
     leaders = [name for name, one in of.items() if one.get("role") == "primary"]
     if len(leaders) != 1:
         return "one member leads" + (f" (now: {', '.join(leaders)})" if leaders else "")
+    if any(one.get("entry") == "late" for one in of.values()):
+        return steps["give"]
     if not said.get("stored"):
-        return write
+        return steps["write"]
     lacks = [f"{name} {lack}" for name, one in of.items() if (lack := _lack(one, leaders[0], of[leaders[0]], mark))]
     if lacks:
         return lacks[0]
-    return restart if any(one.get("pending") for one in of.values()) else None
+    if any(one.get("former") for one in of.values()):
+        return steps["retire"]
+    return steps["restart"] if any(one.get("pending") for one in of.values()) else None
 
 
 def _lack(one: Mapping[str, Any], leader: str, leading: Mapping[str, Any], mark: str) -> str:
@@ -402,6 +450,7 @@ SERVICE = ServiceType(
     leader=leader,
     hand_over=hand_over,
     drain=drain,
+    rotation=rotate,
     refills=member.refilled_by_majority,
     upgrades=Upgrades(never=_ANOTHER_SERVER),
 )

@@ -136,9 +136,9 @@ def _former(service: Service) -> dict[str, SecretRef]:
 
 
 def _is_rotatable(service: Service) -> bool:
-    """Whether the password is ours to change; not a cluster's, in which all talk to all."""
+    """Whether the password is ours to change."""
     options = _options(service)
-    return options.auth and not options.password and not options.shards
+    return options.auth and not options.password
 
 
 def _auth_name(service: Service) -> str:
@@ -194,7 +194,8 @@ def _names(service: Service, environment: Environment) -> dict[str, str]:
 
 def _cluster(service: Service, environment: Environment) -> _redis_cluster.Cluster | None:
     shards = _options(service).shards
-    return _redis_cluster.Cluster(_names(service, environment), shards, PORT, _login(service)) if shards else None
+    former = _FORMER if _former(service) else ""
+    return _redis_cluster.Cluster(_names(service, environment), shards, PORT, _login(service), former) if shards else None
 
 
 def leader(service: Service, environment: Environment) -> Script | None:

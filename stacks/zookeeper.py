@@ -230,6 +230,7 @@ SERVICE = ServiceType(
     check=check,
     voters=lambda _service, members: members,
     secrets=login.secrets,
+    rotation=login.rotate,
     initialise=initialise,
     leader=leader,
     refills=member.refilled_by_majority,

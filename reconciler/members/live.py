@@ -134,6 +134,7 @@ class Set:
     revision: str
     uid: str = ""
     checksum: str = ""  # of its Pods' configuration
+    rotation: int = 0  # which generation of secrets its Pods should have
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,6 +291,7 @@ def stateful_set(payload: Payload) -> Set:
         revision=status.get("updateRevision", ""),
         uid=metadata.get("uid", ""),
         checksum=template.get("metadata", {}).get("annotations", {}).get(workload.CHECKSUM, ""),
+        rotation=int(metadata.get("annotations", {}).get(marks.ROTATION, 0)),
     )
 
 

@@ -47,11 +47,11 @@ class Rotation:
     """How a service's generated secrets give way to their next generation, level-triggered.
 
     *before* goes on while members of the former generation run: once it has nothing to do, all of them take the new secrets beside the
-    former ones, and the first may restart with the new ones alone. The Secrets *former* go once the service is initialised again, which it
-    is only when each member refuses them.
+    former ones, and the first may restart with the new ones alone; None where members of two generations understand each other anyway.
+    The Secrets *former* go once the service is initialised again, which it is only when each member refuses them.
     """
 
-    before: Initialisation
+    before: Initialisation | None
     former: tuple[str, ...]
 
 

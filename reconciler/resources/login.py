@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from reconciler.kinds import Check
 from reconciler.model.document import Flag, Part, SecretRef
 from reconciler.model.environment import Environment
-from reconciler.model.initialise import Generated, Next, Said
+from reconciler.model.initialise import Generated, Next, Rotation, Said
 from reconciler.model.service import Service
-from reconciler.resources import workload
+from reconciler.resources import rotation, workload
 
 ADMIN, MEMBERS = "admin", "members"  # the users: whoever has the service's password, and its members among themselves
 PASSWORD, INTERNAL = (f"{workload.SECRETS_PATH}/{file}" for file in ("password", "internal"))
@@ -33,7 +33,7 @@ def mounted(service: Service) -> dict[str, SecretRef]:
 
 
 def password(service: Service) -> SecretRef:
-    return options(service).password or SecretRef(name=_auth(service), key="password")
+    return options(service).password or SecretRef(name=rotation.name(_auth(service), service.rotation), key="password")
 
 
 def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...]:
@@ -42,7 +42,13 @@ def secrets(service: Service, _environment: Environment) -> tuple[Generated, ...
     if not chosen.auth:
         return ()
     internal = Generated(_internal(service), {"password": LENGTH})
-    return (internal,) if chosen.password else (internal, Generated(_auth(service), {"password": LENGTH}))
+    return (internal,) if chosen.password else (internal, Generated(password(service).name, {"password": LENGTH}))
+
+
+def rotate(service: Service, _environment: Environment) -> Rotation | None:
+    """The admin's password, by which no member comes to another: so nobody has to be told before the first restarts."""
+    chosen = options(service)
+    return Rotation(None, rotation.former(_auth(service), service.rotation)) if chosen.auth and not chosen.password else None
 
 
 def _auth(service: Service) -> str:

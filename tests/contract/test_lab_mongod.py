@@ -24,6 +24,9 @@ from lab.standins.mongod import matching, settings
 from lab.standins.mongod.disk import Journal, Taken
 from lab.standins.mongod.refusal import Refusal
 from lab.standins.mongod.wire import Peer
+from reconciler.model.service import Service
+from reconciler.resources import workload
+from stacks import _mongo as mongo
 from stacks import _mongosh as mongosh
 
 ROOT = Path(__file__).parents[2]
@@ -44,12 +47,12 @@ class Party:
     def hosts(self) -> list[str]:
         return [f"127.0.0.1:{port}" for port in self.ports]
 
-    def start(self, port: int, set_name: str = "docs", role: str = "", major: str = "8.0") -> None:
+    def start(self, port: int, set_name: str = "docs", role: str = "", major: str = "8.0", key: str = "key") -> None:
         (self.folder / str(port)).mkdir(exist_ok=True)
         self.run_server(
             "mongod",
             port,
-            f"replication: {{replSetName: {set_name}}}\nsecurity: {{keyFile: {self.folder}/key, authorization: enabled}}\n"
+            f"replication: {{replSetName: {set_name}}}\nsecurity: {{keyFile: {self.folder}/{key}, authorization: enabled}}\n"
             f"storage: {{dbPath: {self.folder}/{port}}}\n" + (f"sharding: {{clusterRole: {role}}}\n" if role else ""),
             major,
         )
@@ -206,6 +209,59 @@ def test_a_set_that_was_begun_by_an_earlier_version_is_given_the_features_of_thi
     )
 
 
+def test_members_of_neighbouring_generations_of_keys_know_each_other_and_the_admin_s_password_changes(party: Party) -> None:
+    """They restart one by one with the two keys of their generation; the second rotation refuses the first one's former key."""
+    keys, secrets = [KEY, "n3w" * 252, "1ast" * 189], str(party.folder)
+    for generation in (1, 2):
+        folder = party.folder / f"secrets-{generation}"
+        folder.mkdir()
+        for name, content in {
+            "keyfile": keys[generation - 1],
+            "keyfile-next": keys[generation],
+            "password": f"pass-{generation}\n",
+        }.items():
+            (folder / name).write_text(content)
+        service = Service(name="docs", type="mongodb", version="8.0", rotation=generation)
+        script = mongo.own_keyfile(service, two=True)["command"][-1].replace(workload.SECRETS_PATH, str(folder))
+        own = script.replace(f"{workload.OWN_PATH}/keyfile", f"{party.folder}/key-{generation}").replace("chown mongodb", "true")
+        subprocess.run(["bash", "-ec", own], check=True)
+
+    for port in party.ports:
+        party.start(port)
+    config = {"_id": "docs", "members": [{"_id": n, "host": host} for n, host in enumerate(party.hosts)], "settings": HASTY}
+    party.run(mongosh.initiate(party.hosts, secrets, config))
+    until(lambda: sorted(party.states(party.ports[0]).values()) == ["PRIMARY", "SECONDARY", "SECONDARY"])
+    party.run(mongosh.user(party.hosts, secrets))
+    for generation in (1, 2):
+        login, told = {"password": keys[generation - 1]}, str(party.folder / f"secrets-{generation}")
+        for port in party.ports:
+            party.kill(port)
+            party.start(port, key=f"key-{generation}")
+            until(lambda login=login: writes(party, **login))  # type: ignore[misc]
+            until(lambda told=told: all(one.startswith(("PRIMARY", "SECONDARY")) for one in looked(party, told)["members"]))  # type: ignore[misc]
+        assert {one.split()[2] for one in looked(party, told)["members"]} == {"out"}
+        for _ in range(2):
+            party.run(mongosh.password(party.hosts, told))
+        until(lambda told=told: {one.split()[2] for one in looked(party, told)["members"]} == {"in"})  # type: ignore[misc]
+    assert looked(party, secrets)["members"] == ["foreign out out"] * 3
+    with party.client(*party.ports, password=keys[2]) as client:
+        assert client.letters.kept.count_documents({}) >= 6
+
+
+def writes(party: Party, **login: str) -> bool:
+    """Whether somebody takes what one writes who comes as a member does."""
+    with party.client(*party.ports, **login) as client:
+        try:
+            return bool(client.letters.kept.insert_one({}).acknowledged)
+        except errors.AutoReconnect:  # who was primary a moment ago
+            return False
+
+
+def looked(party: Party, secrets: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(party.run(mongosh.look(party.hosts, secrets)))
+    return found
+
+
 def test_what_a_majority_has_outlives_a_killed_primary_and_what_it_has_not_goes(party: Party) -> None:
     for port in party.ports:
         party.start(port)
@@ -263,7 +319,7 @@ def test_a_write_that_is_asked_for_again_is_done_once(party: Party) -> None:
     body = {"update": "counters", "updates": adding, "lsid": {"id": bson.Binary(bytes(16), 4)}, "txnNumber": bson.Int64(7), "$db": "judged"}
 
     async def asked() -> dict[str, Any]:
-        peer = Peer(party.hosts[0], KEY)
+        peer = Peer(party.hosts[0], [KEY])
         try:
             return await peer.ask(body, 30)
         finally:
@@ -300,11 +356,14 @@ def test_a_record_that_was_torn_is_cut_off_and_a_folder_has_one_server(tmp_path:
         ("net: {tls: {mode: requireTLS}}", "Unrecognized option: net.tls.mode"),
         ("replication: {replSetName: docs}\nsecurity: {authorization: enabled}", "security.keyFile is required"),
         ("security: {keyFile: FOLDER/open}\nreplication: {replSetName: docs}\nstorage: {dbPath: FOLDER}", "are too open"),
+        ("security: {keyFile: FOLDER/three}\nreplication: {replSetName: docs}\nstorage: {dbPath: FOLDER}", "only 2 keys are supported"),
+        ("security: {keyFile: FOLDER/listed}\nreplication: {replSetName: docs}\nstorage: {dbPath: FOLDER}", "6 to 1024 characters"),
         ("security: {keyFile: FOLDER/short}\nreplication: {replSetName: docs}\nstorage: {dbPath: FOLDER}", "6 to 1024 characters"),
     ],
 )
 def test_settings_that_a_server_cannot_have_are_refused(tmp_path: Path, text: str, words: str) -> None:
-    for name, content, mode in (("open", "k" * 100, 0o440), ("short", "key", 0o400)):
+    three, listed = "- aaaaaaaa\n- bbbbbbbb\n- cccccccc\n", "- aaaaaaaa\n- key\n"
+    for name, content, mode in (("open", "k" * 100, 0o440), ("short", "key", 0o400), ("three", three, 0o400), ("listed", listed, 0o400)):
         (tmp_path / name).write_text(content)
         (tmp_path / name).chmod(mode)
     (tmp_path / "mongod.conf").write_text(text.replace("FOLDER", str(tmp_path)))

@@ -24,21 +24,24 @@ from tests.unit.test_stacks import ENVIRONMENT, changed, example, rendered
 if not shutil.which("redis-server"):
     pytest.skip("there is no redis-server on PATH", allow_module_level=True)
 
-NAMES = ("cache-0", "cache-1", "cache-2")
+RING = tuple(f"cache-{number}" for number in range(6))  # as a cluster of three shards
+NAMES = RING[:3]
 PASSWORDS = {0: "the-first", 1: "the-second"}
 
 
-def service(rotation: int) -> Service:
-    return changed(example("redis"), replicas=3, rotation=rotation, options={"auth": True, "appendonly": True})
+def service(rotation: int, names: tuple[str, ...] = NAMES) -> Service:
+    shards = {"shards": 3, "node_timeout": 2} if names == RING else {}
+    return changed(example("redis"), replicas=len(names), rotation=rotation, options={"auth": True, "appendonly": True, **shards})
 
 
 @dataclass
 class Town:
-    """Three members as processes of this machine, each at a loopback address of its own; *generations* is what their Pods were made of."""
+    """Members as processes of this machine, each at a loopback address of its own; *former* says whether the Secret before is there."""
 
     folder: Path
     port: int
-    former: bool = True  # whether the Secret of the generation before is there
+    names: tuple[str, ...] = NAMES
+    former: bool = True
     running: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def pod(self, name: str, generation: int) -> None:
@@ -47,10 +50,10 @@ class Town:
         (own / "own").mkdir(parents=True, exist_ok=True)
         (own / "data").mkdir(exist_ok=True)
         self._mount(own / "secrets", generation)
-        script = redis._authentication(service(generation))["command"][-1]
+        script = redis._authentication(service(generation, self.names))["command"][-1]
         subprocess.run(["bash", "-ec", self._here(script, own)], check=True)
-        files = next(one.fields["data"] for id, one in rendered(service(generation)).items() if "ConfigMap" in id)
-        extra = f"bind {address(name)}\ndaemonize no\nsave ''\nrepl-diskless-sync-delay 0\n"
+        files = next(one.fields["data"] for id, one in rendered(service(generation, self.names)).items() if "ConfigMap" in id)
+        extra = f"bind {address(name)}\nbind-source-addr {address(name)}\ndaemonize no\nsave ''\nrepl-diskless-sync-delay 0\n"
         (own / "redis.conf").write_text(self._here(str(files[f"{name}.conf"]), own).replace("dir /data", f"dir {own}/data") + extra)
         self.start(name)
 
@@ -65,23 +68,28 @@ class Town:
             one.kill()
             one.wait()
 
-    def ask(self, script: Script) -> dict[str, Any]:
-        """What a Job of the later generation answers; {} of a step."""
+    def ask(self, script: Script, generation: int = 1) -> dict[str, Any]:
+        """What a Job of a *generation* answers; {} of a step."""
         place = self.folder / "job"
-        self._mount(place / "secrets", 1)
+        self._mount(place / "secrets", generation)
         said = place / "said"
         said.unlink(missing_ok=True)
         text = f"say() {{ printf '%s' \"$1\" > {said}; }}\n{self._here(script.text, place)}"
         subprocess.run(["bash", "-c", text], check=True, timeout=60, capture_output=True, env={"PATH": os.environ["PATH"]})
         return dict(json.loads(said.read_text())) if said.exists() else {}
 
-    def settle(self, wanted: Initialisation) -> list[str]:
-        """Looks and steps in turn, until nothing is lacking; what was done."""
+    def settle(self, wanted: Initialisation, generation: int = 1, within: float = 0) -> list[str]:
+        """Looks and steps in turn, until nothing is lacking; what was done. What only time mends is waited for *within* seconds."""
         done: list[str] = []
-        while isinstance(step := wanted.next(self.ask(wanted.look)), Script):
-            done.append(step.does)
-            self.ask(step)
-            assert len(done) < 5
+        end = time.monotonic() + within
+        while (step := wanted.next(self.ask(wanted.look, generation))) and len(done) < 8:
+            if isinstance(step, Script):
+                done.append(step.does)
+                self.ask(step, generation)
+            else:
+                assert time.monotonic() < end, step
+                time.sleep(0.3)
+        assert step is None, step
         return done
 
     def cli(self, name: str, password: str, *words: str) -> str:
@@ -92,6 +100,12 @@ class Town:
         """The generations whose password a member takes."""
         return {number for number, password in PASSWORDS.items() if self.cli(name, password, "ping") == "PONG"}
 
+    def until_taken(self, name: str) -> None:
+        """Wait until a member that starts answers."""
+        deadline = time.monotonic() + 10
+        while not self.takes(name) and time.monotonic() < deadline:
+            time.sleep(0.1)
+
     def linked(self) -> bool:
         """Whether every replica follows its primary, within a while."""
         end = time.monotonic() + 20
@@ -100,10 +114,9 @@ class Town:
         return whole
 
     def _all_up(self) -> bool:
-        return all(
-            any("master_link_status:up" in self.cli(name, password, "info", "replication") for password in PASSWORDS.values())
-            for name in NAMES[1:]
-        )
+        told = [self.cli(name, password, "info", "replication") for name in self.names for password in PASSWORDS.values()]
+        up = [one for one in told if "master_link_status:up" in one]
+        return len(set(up)) >= len(self.names) - (3 if self.names == RING else 1)
 
     def _mount(self, folder: Path, generation: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -114,14 +127,14 @@ class Town:
 
     def _here(self, text: str, own: Path) -> str:
         """*text* with this machine's places, addresses and port."""
-        for name in NAMES:
+        for name in self.names:
             text = text.replace(cloud.fqdn(ENVIRONMENT, name), address(name))
         text = text.replace(workload.SECRETS_PATH, f"{own}/secrets").replace(workload.OWN_PATH, f"{own}/own")
         return text.replace(str(redis.PORT), str(self.port)).replace("chown redis", "true")
 
 
 def address(name: str) -> str:
-    return f"127.0.0.{NAMES.index(name) + 101}"
+    return f"127.0.0.{RING.index(name) + 101}"
 
 
 def free_port() -> int:
@@ -151,8 +164,8 @@ def town(tmp_path: Path) -> Iterator[Town]:
         made.end(name)
 
 
-def before() -> Initialisation:
-    found = redis.rotate(service(1), ENVIRONMENT)
+def before(names: tuple[str, ...] = NAMES) -> Initialisation:
+    found = redis.rotate(service(1, names), ENVIRONMENT)
     assert found
     return found.before
 
@@ -175,9 +188,7 @@ def test_a_container_that_starts_anew_in_between_forgets_and_is_told_again(town:
     town.pod(NAMES[2], 1)
     assert town.linked()
     town.start(crashed)
-    deadline = time.monotonic() + 10
-    while not town.takes(crashed) and time.monotonic() < deadline:
-        time.sleep(0.1)
+    town.until_taken(crashed)
     assert town.settle(before()) == ([] if crashed == NAMES[2] else ["give the members the new password beside the former one"])
     assert town.linked()
     for name in (NAMES[1], NAMES[0]):
@@ -211,9 +222,58 @@ def test_the_service_is_initialised_once_each_member_refuses_the_former_password
     assert wanted.next(town.ask(wanted.look)) is None
 
 
-def test_no_password_is_on_a_command_line() -> None:
-    step = before().next({"cache-0": "late"})
+@pytest.mark.parametrize("names", [NAMES, RING])
+def test_no_password_is_on_a_command_line(names: tuple[str, ...]) -> None:
+    step = before(names).next({"cache-0": "late"})
     assert isinstance(step, Script)
-    for text in (before().look.text, step.text):
+    for text in (before(names).look.text, step.text):
         assert "redis-cli -a" not in text
         assert all("$new" not in line and "$former" not in line for line in text.splitlines() if "timeout 5 redis-cli" in line)
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Iterator[Town]:
+    """A cluster of three shards of two, with the former password."""
+    made = Town(tmp_path, free_port() % 20_000 + 20_000, RING)  # its members' own port is 10,000 higher
+    told = redis.initialise(service(0, RING), ENVIRONMENT)
+    assert told
+    try:
+        for name in RING:
+            made.pod(name, 0)
+        for name in RING:
+            made.until_taken(name)
+        made.settle(told, generation=0, within=30)
+        assert made.linked()
+        yield made
+    finally:
+        for name in RING:
+            made.end(name)
+
+
+def test_a_cluster_s_members_restart_one_by_one_and_lead_and_follow_all_the_way(ring: Town) -> None:
+    """Its primaries hand over on the way, between members of two generations; a container of the former one starts anew."""
+    told = redis.initialise(service(1, RING), ENVIRONMENT)
+    asked = redis.leader(service(1, RING), ENVIRONMENT)
+    assert told
+    assert asked
+    assert ring.ask(asked)["leader"] == list(NAMES), "it is asked before anybody has heard of the new password"
+    assert ring.settle(before(RING)) == ["give the members the new password beside the former one"]
+    assert ring.linked()
+    for name in reversed(RING[3:]):
+        ring.pod(name, 1)
+        assert ring.linked(), name
+        assert ring.settle(before(RING)) == []
+    ring.start(RING[0])
+    ring.until_taken(RING[0])
+    ring.settle(before(RING))
+    assert ring.linked()
+    over = redis.hand_over(service(1, RING), ENVIRONMENT, NAMES)
+    assert over
+    ring.ask(over)
+    assert ring.linked()
+    assert ring.settle(before(RING)) == []
+    for name in NAMES:
+        ring.pod(name, 1)
+        assert ring.linked(), name
+    assert ring.settle(told, within=20) == []
+    assert [ring.takes(name) for name in RING] == [{1}] * 6

@@ -255,7 +255,8 @@ def test_no_secret_is_on_a_command_line() -> None:
         if "$secrets/" in line and not line.lstrip().startswith(("CREATE OR REPLACE USER", "wsrep_sst_auth="))
     ]
     for line in commands:  # read by redirection alone, into the environment or a file of the Pod's memory
-        assert re.search(r'sha256sum < "\$secrets/|MYSQL_PWD=\$\(< "\$secrets/', line), line
+        assert re.search(r'sha256sum < "\$secrets/|MYSQL_PWD=\$\(< "\$secrets/|hashed "\$secrets/|\[\[ -s \$secrets/', line), line
+    assert 'printf %s "$(< "$1")" | openssl' in text  # `hashed`: printf is the shell's own, and no process
 
 
 # --- the whole

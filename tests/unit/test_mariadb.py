@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from reconciler.model.initialise import Next
+from reconciler.model.initialise import Next, Script
 from stacks import mariadb
 from tests.unit.test_stacks import ENVIRONMENT, changed, example, rendered
 
@@ -172,3 +172,43 @@ def test_members_that_are_well_lack_nothing() -> None:
 )
 def test_what_is_lacking_is_waited_for(found: Mapping[str, Any], lacking: str) -> None:
     assert following(found) == lacking
+
+
+# --- passwords that give way to others
+
+TURNED = changed(SERVICE, rotation=1)
+GIVE, RETIRE = "have accounts take the new passwords beside the former ones", "let nobody in by the former passwords"
+
+
+def does(found: Next) -> str | None:
+    return found.does if isinstance(found, Script) else found
+
+
+@pytest.mark.parametrize(
+    ("taken", "found", "step"),
+    [
+        (["former"] * 3, said(m0={"login": "wrong"}), GIVE),
+        (["both", "former", "silent"], said(m2={"login": "silent"}), GIVE),
+        (["both"] * 3, said(m1={"state": "Joiner"}), "orders-1 has what the others have (now: Joiner)"),
+        (["next", "both", "both"], said(), RETIRE),
+        (["next"] * 3, said(), None),
+    ],
+)
+def test_former_passwords_go_once_all_is_well_and_not_before(taken: list[str], found: Mapping[str, Any], step: str | None) -> None:
+    told = {**found, "taken": dict(zip(NAMES, taken, strict=True))}
+    assert does(mariadb.initialise(TURNED, ENVIRONMENT).next(told)) == step
+
+
+@pytest.mark.parametrize(
+    ("taken", "step"), [(["former", "both", "both"], GIVE), (["both", "silent", "both"], None), (["both", "next", "next"], None)]
+)
+def test_nobody_restarts_before_the_accounts_take_the_next_passwords(taken: list[str], step: str | None) -> None:
+    rotation = mariadb.rotate(TURNED, ENVIRONMENT)
+    assert does(rotation.before.next({"taken": dict(zip(NAMES, taken, strict=True))})) == step
+    assert rotation.former == ("orders-auth",)
+
+
+def test_a_password_of_ones_own_and_what_certificates_are_made_of_are_not_exchanged() -> None:
+    found = mariadb.rotate(changed(TURNED, options={"password": {"name": "mine", "key": "pass"}}), ENVIRONMENT)
+    assert "rotated='monitor sst' " in found.before.look.text
+    assert [one.name for one in mariadb.secrets(TURNED, ENVIRONMENT)] == ["orders-auth-1", "orders-cluster"]

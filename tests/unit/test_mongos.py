@@ -297,3 +297,16 @@ def test_no_shard_is_called_what_the_config_servers_have_for_themselves() -> Non
     text = document("mongos").replace("docs-a", "config")
     (fault,) = faults(text)
     assert "MongoDB has no shard of the name config" in fault
+
+
+def test_the_admin_s_password_changes_once_all_routers_have_the_next_one() -> None:
+    turned = changed(EXAMPLE, rotation=1, options={})
+    said = {"routers": [NEW] * EXAMPLE.replicas, "shards": [A, B], "others": [], "user": True, "features": EXAMPLE.version}
+    step = following(said, turned)
+    assert isinstance(step, Script)
+    assert step.does == "give the user admin the new password"
+    assert following({**said, "routers": [KNOWN] * EXAMPLE.replicas}, turned) is None
+    assert not isinstance(following(said), Script)
+    rotation = mongos.rotate(turned, ENVIRONMENT)
+    assert rotation
+    assert (rotation.before, rotation.former) == (None, (f"{EXAMPLE.name}-auth",))

@@ -54,7 +54,11 @@ def test_options_reach_patroni_as_what_they_are() -> None:
 def test_whoever_comes_over_the_network_needs_a_password() -> None:
     rules = [line.split() for line in config()["postgresql"]["pg_hba"]]
     assert rules
-    assert {rule[-1] for rule in rules} == {"scram-sha-256"}
+    assert {rule[-1] for rule in rules if rule[0] != "local"} == {"scram-sha-256"}
+    assert [rule for rule in rules if rule[0] == "local"] == [
+        ["local", "all", "postgres", "peer"],
+        ["local", "all", "all", "scram-sha-256"],
+    ]
     assert config()["postgresql"]["parameters"]["password_encryption"] == "scram-sha-256"
 
 
@@ -291,6 +295,20 @@ def test_the_configuration_is_given_whole_and_with_the_password(tmp_path: Path, 
 
     ask(tmp_path, "write", serve(answer), CLOSED, {"ttl": 31})
     assert given == [("/config", "Basic cGF0cm9uaTpzZXNhbWU=", {"ttl": 31})]
+
+
+def test_a_member_of_the_generation_before_is_told_by_the_former_password(tmp_path: Path, serve: Callable[[Answer], int]) -> None:
+    (tmp_path / "former-rest").write_text("open\n")
+    asked: list[str | None] = []
+
+    def answer(method: str, _path: str, who: str | None, _body: bytes) -> tuple[int, Any]:
+        if method == "POST":
+            asked.append(who)
+            return (401, "no") if len(asked) == 1 else (200, "Successfully switched over")
+        return 200, WELL
+
+    assert ask(tmp_path, "switch", serve(answer), CLOSED, leaving=["orders-0"]) == {"left": ["orders-0"]}
+    assert asked == ["Basic cGF0cm9uaTpzZXNhbWU=", "Basic cGF0cm9uaTpvcGVu"]
 
 
 @pytest.mark.parametrize("waits", [True, False])

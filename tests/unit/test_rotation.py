@@ -23,7 +23,7 @@ from tests.unit.test_stacks import ENVIRONMENT, changed, rendered
 
 TURNED = changed(SERVICE, rotation=1)
 LATER = Desired(ENVIRONMENT, Revision("2d0f1e3", "", "lab"), (TURNED,), {one.id: one for one in rendered(TURNED).values()})
-SETS = {("default", "cache"): Set("cache", "default", 2, 2, 2, "r2", "u1")}
+SETS = {("default", "cache"): Set("cache", "default", 2, 2, 2, "r2", "u1", rotation=1)}
 OLD = Live(pods=PODS, sets=SETS)  # both run r1, r2 is declared
 NEW = Live(pods={name: (replace(pods[0], revision="r2"),) for name, pods in PODS.items()}, sets=SETS)
 READY, LATE = (json.dumps(dict.fromkeys(("cache-0", "cache-1"), word)) for word in ("ready", "late"))
@@ -96,6 +96,22 @@ def test_former_secrets_go_once_each_member_refuses_them_and_the_next_stay() -> 
     assert "cache-auth" in world.secrets, "who only looks removes nothing"
     assert asking.tick(LATER, MEMBERS, NEW) == {"cache": Done()}
     assert sorted(world.secrets) == ["cache-auth-1"]
+
+
+def test_before_the_statefulset_has_the_declared_secrets_nothing_is_asked_and_none_goes() -> None:
+    """Members are tended while the engine is at work: what its StatefulSet still is says of nobody that he refuses anything."""
+    world = World()
+    asking = initialiser(world)
+    asking.bind(DESIRED)
+    asking.bind(LATER)
+    asking.tick(DESIRED, MEMBERS, LIVE)
+    world.end(CLOSED)
+    assert asking.tick(DESIRED, MEMBERS, LIVE) == {"cache": Done()}
+    assert asking.tick(LATER, MEMBERS, LIVE) == {
+        "cache": Waiting("its StatefulSet has the secrets that are declared: only then it is initialised")
+    }
+    assert asking.rotations(LATER, MEMBERS, LIVE) == {"cache": None}
+    assert sorted(world.secrets) == ["cache-auth", "cache-auth-1"]
 
 
 @dataclass
@@ -192,10 +208,10 @@ def test_a_service_may_begin_with_any_generation() -> None:
     ("document", "where"),
     [
         (kv(1, options="{}"), "this redis service has no secrets that can be rotated yet"),
-        (kv(1, options="{auth: true, shards: 3}"), "this redis service has no secrets that can be rotated yet"),
         (kv(1, options="{auth: true, password: {name: mine, key: it}}"), "this redis service has no secrets that can be rotated yet"),
-        (kv(1, "postgresql", "{}"), "this postgresql service has no secrets that can be rotated yet"),
-        (kv(1, "mongodb", "{}"), "this mongodb service has no secrets that can be rotated yet"),
+        (kv(1, "mongodb", "{role: configServer}"), "this mongodb service has no secrets that can be rotated yet"),
+        (kv(1, "kafka", "{}"), "this kafka service has no secrets that can be rotated yet"),
+        (kv(1, "consul", "{}"), "this consul service has no secrets that can be rotated yet"),
         (kv(1, "zookeeper", "{}"), "this zookeeper service has no secrets that can be rotated yet"),
         (kv(-1), "rotation"),
         (kv("often"), "rotation"),

@@ -22,9 +22,8 @@ _NEEDS_UPGRADE = 62  # and of one whose data is not for it
 async def run(wanted: settings.Settings, log: Log) -> None:
     """Serve until the process is asked to end."""
     member = Member(wanted.set_name, log, wanted.role)
-    rounds = Rounds(member, wanted.secret)
-    own = scram.stored(wanted.secret) if wanted.secret else None
-    server = Server(member, rounds, wanted.secret, own)
+    rounds = Rounds(member, wanted.keys)
+    server = Server(member, rounds, "".join(wanted.keys[:1]), scram.of_keys(wanted.keys))
     listening = await asyncio.start_server(functools.partial(serve, server, COMMANDS), list(wanted.bind), wanted.port)
     print(f"stand-in for mongod: {wanted.set_name} waits for connections on {wanted.bind}, port {wanted.port}", flush=True)  # noqa: T201
     running = asyncio.create_task(rounds.run())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from lab.standins.mongod import config as configs
@@ -18,11 +18,11 @@ AWAY = (OSError, TimeoutError, Refusal)
 
 
 class Rounds:
-    """Everything of *member* that takes time. *secret* is the keyfile's content."""
+    """Everything of *member* that takes time. *keys* are the keyfile's."""
 
-    def __init__(self, member: Member, secret: str) -> None:
+    def __init__(self, member: Member, keys: Sequence[str]) -> None:
         self.member = member
-        self._secret = secret
+        self._keys = keys
         self._beating: dict[str, asyncio.Task[None]] = {}
         self._hurry = asyncio.Event()
 
@@ -64,7 +64,7 @@ class Rounds:
 
     async def ask(self, host: str, body: Document, within: float) -> Document:
         """One question on a connection of its own."""
-        peer = Peer(host, self._secret)
+        peer = Peer(host, self._keys)
         try:
             return await peer.ask(body, within)
         finally:
@@ -81,7 +81,7 @@ class Rounds:
             self._beating[host] = asyncio.create_task(self._beat(host))
 
     async def _beat(self, host: str) -> None:
-        peer = Peer(host, self._secret)
+        peer = Peer(host, self._keys)
         try:
             while True:
                 await self._exchange(host, peer)
@@ -195,7 +195,7 @@ class Rounds:
     # --- the log
 
     async def _follow(self) -> None:
-        member, peer = self.member, Peer("", self._secret)
+        member, peer = self.member, Peer("", self._keys)
         while True:
             source = member.primary
             if not source or source == member.own or member.state not in (State.SECONDARY, State.STARTUP2):
@@ -204,7 +204,7 @@ class Rounds:
                 continue
             if peer.host != source:
                 peer.close()
-                peer = Peer(source, self._secret)
+                peer = Peer(source, self._keys)
             try:
                 member.take(await peer.ask({"standinPull": 1, "from": member.own, "last": list(member.log.last)}, PATIENCE))
             except AWAY:

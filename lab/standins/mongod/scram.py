@@ -1,4 +1,4 @@
-"""SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides. A member is the user `__system` of `local`, whose password is the keyfile's content."""
+"""SCRAM-SHA-256 (RFC 5802, RFC 7677), both sides. A member is the user `__system` of `local`, whose passwords are the keyfile's keys."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypedDict
 
@@ -28,9 +28,9 @@ class WrongPassword(Exception):
     """The client has not shown that it knows the password."""
 
 
-def stored(password: str) -> Stored:
-    """What is kept of *password*, under a new salt."""
-    salt = secrets.token_bytes(28)
+def stored(password: str, salt: bytes = b"") -> Stored:
+    """What is kept of *password*, under a new salt unless one is given."""
+    salt = salt or secrets.token_bytes(28)
     salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, _ROUNDS)
     return {
         "iterationCount": _ROUNDS,
@@ -40,12 +40,18 @@ def stored(password: str) -> Stored:
     }
 
 
+def of_keys(keys: Iterable[str]) -> tuple[Stored, ...]:
+    """What is kept of a keyfile: under one salt, since there is one challenge for all."""
+    salt = secrets.token_bytes(28)
+    return tuple(stored(key, salt) for key in keys)
+
+
 @dataclass(slots=True)
 class Conversation:
-    """The server's side: *first* is what the client began with, *known* what is kept of its password, None where there is no such user."""
+    """The server's side: *first* is what the client began with, *known* what is kept of its passwords, none of who is not there."""
 
     first: bytes
-    known: Stored | None
+    known: tuple[Stored, ...]
     is_done: bool = False
     _said: str = ""
     _nonce: str = ""
@@ -56,7 +62,7 @@ class Conversation:
 
     def begin(self) -> bytes:
         """The challenge; one for users that there are not, too, so that nobody learns who there is."""
-        known = self.known or stored(secrets.token_hex())
+        known = self.known[0] if self.known else stored(secrets.token_hex())
         self._nonce = _fields(self.bare)["r"] + secrets.token_urlsafe(24)
         self._said = f"r={self._nonce},s={known['salt']},i={known['iterationCount']}"
         return self._said.encode()
@@ -68,15 +74,19 @@ class Conversation:
             WrongPassword: the client's is none.
         """
         without, _, proof = final.decode().rpartition(",p=")
-        if self.known is None or _fields(without).get("r") != self._nonce:
+        if _fields(without).get("r") != self._nonce:
             raise WrongPassword
         transcript = f"{self.bare},{self._said},{without}".encode()
-        kept = base64.b64decode(self.known["storedKey"])
-        key = _xor(base64.b64decode(proof), _mac(kept, transcript))
-        if not hmac.compare_digest(hashlib.sha256(key).digest(), kept):
+        shown = next((one for one in self.known if _shows(base64.b64decode(proof), one, transcript)), None)
+        if shown is None:
             raise WrongPassword
         self.is_done = True
-        return f"v={_text(_mac(base64.b64decode(self.known['serverKey']), transcript))}".encode()
+        return f"v={_text(_mac(base64.b64decode(shown['serverKey']), transcript))}".encode()
+
+
+def _shows(proof: bytes, known: Stored, transcript: bytes) -> bool:
+    kept = base64.b64decode(known["storedKey"])
+    return hmac.compare_digest(hashlib.sha256(_xor(proof, _mac(kept, transcript))).digest(), kept)
 
 
 def user(first: bytes) -> str:

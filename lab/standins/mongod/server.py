@@ -30,8 +30,8 @@ class Door(Protocol):
     @property
     def secret(self) -> str: ...
 
-    async def known(self, database: str, name: str) -> Stored | None:
-        """What is kept of a user's password."""
+    async def known(self, database: str, name: str) -> tuple[Stored, ...]:
+        """What is kept of a user's passwords."""
         ...
 
 
@@ -46,17 +46,17 @@ class Server:
     member: Member
     rounds: Rounds
     secret: str
-    own: Stored | None  # what is kept of the keyfile
+    own: tuple[Stored, ...]  # what is kept of the keyfile
 
     @property
     def log(self) -> Log:
         return self.member.log
 
-    async def known(self, database: str, name: str) -> Stored | None:
+    async def known(self, database: str, name: str) -> tuple[Stored, ...]:
         if (database, name) == ("local", scram.SYSTEM):
             return self.own
         user = self.log.documents.get(USERS, f"{database}.{name}")
-        return user["credentials"][scram.MECHANISM] if user else None
+        return (user["credentials"][scram.MECHANISM],) if user else ()
 
 
 @dataclass(slots=True)

@@ -140,6 +140,15 @@ async def create_user(connection: Connection[Server], body: Document) -> Documen
     return await writes.write(connection, body, [(USERS, id, user)], {})
 
 
+async def update_user(connection: Connection[Server], body: Document) -> Document:
+    id = f"{body['$db']}.{body['updateUser']}"
+    user = connection.server.log.documents.get(USERS, id)
+    if not user:
+        raise Refusal(11, f"User {body['updateUser']}@{body['$db']} not found")
+    changed = {**user, "credentials": {scram.MECHANISM: scram.stored(body["pwd"])}}
+    return await writes.write(connection, body, [(USERS, id, changed)], {})
+
+
 async def users_info(connection: Connection[Server], body: Document) -> Document:
     wanted = body["usersInfo"]
     named = wanted if isinstance(wanted, dict) else {"user": wanted, "db": body["$db"]} if isinstance(wanted, str) else {"db": body["$db"]}
@@ -170,6 +179,7 @@ HANDLERS: dict[str, Handler[Server]] = {
     **dict.fromkeys(GREETINGS, hello),
     "createUser": create_user,
     "setFeatureCompatibilityVersion": set_features,
+    "updateUser": update_user,
     "usersInfo": users_info,
 }
 FREE = frozenset({*LOG_IN, *GREETINGS})

@@ -13,6 +13,7 @@ from ruamel.yaml import YAML
 
 _PORTS = {"": 27017, "shardsvr": 27018, "configsvr": 27019}
 _BASE64 = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=")
+_KEYS = 2
 _WHITESPACE = b"\x09\x0a\x0b\x0c\x0d\x20"
 _KNOWN = {
     "net.port",
@@ -38,7 +39,7 @@ class Settings:
     bind: tuple[str, ...]
     set_name: str
     folder: Path
-    secret: str  # the keyfile's content, "" without one
+    keys: tuple[str, ...]  # of the keyfile; none without one
     role: str  # in a sharded cluster, "" in none
 
 
@@ -59,8 +60,8 @@ def read(arguments: Sequence[str]) -> Settings:
     folder = Path(said.get("storage.dbPath", "/data/db"))
     if not folder.is_dir():
         raise SettingsError(f"NonExistentPath: Data directory {folder} not found")
-    secret = key(Path(said["security.keyFile"])) if "security.keyFile" in said else ""
-    return Settings(int(said.get("net.port", _PORTS[role])), bind, said["replication.replSetName"], folder, secret, role)
+    known = keys(Path(said["security.keyFile"])) if "security.keyFile" in said else ()
+    return Settings(int(said.get("net.port", _PORTS[role])), bind, said["replication.replSetName"], folder, known, role)
 
 
 def told(program: str, arguments: Sequence[str], known: Collection[str]) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -80,17 +81,21 @@ def told(program: str, arguments: Sequence[str], known: Collection[str]) -> tupl
     return said, tuple(bind.split(","))
 
 
-def key(path: Path) -> str:
-    """The content of a keyfile without its white space, under the real server's conditions."""
+def keys(path: Path) -> tuple[str, ...]:
+    """The keys of a keyfile without their white space, under the real server's conditions: one as it is, or up to two as a list in YAML."""
     try:
-        mode, content = path.stat().st_mode, path.read_bytes().translate(None, _WHITESPACE)
+        mode, content = path.stat().st_mode, path.read_text(encoding="latin-1")
     except OSError as error:
         raise SettingsError(f"error opening file: {path}: {error.strerror}") from None
     if stat.S_IMODE(mode) & 0o077:
         raise SettingsError(f"permissions on {path} are too open")
-    if not 6 <= len(content) <= 1024 or not set(content) <= _BASE64:
+    listed = YAML(typ="safe").load(content) if content.startswith("- ") else [content]
+    found = tuple(str(one).encode("latin-1").translate(None, _WHITESPACE) for one in listed)
+    if len(found) > _KEYS:
+        raise SettingsError(f"only {_KEYS} keys are supported in the security key file, {len(found)} are specified in {path}")
+    if any(not 6 <= len(one) <= 1024 or not set(one) <= _BASE64 for one in found):
         raise SettingsError(f"security key in {path} must be 6 to 1024 characters of base64")
-    return content.decode()
+    return tuple(one.decode() for one in found)
 
 
 def _flat(prefix: str, settings: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -91,11 +91,11 @@ def question(body: Document) -> bytes:
 
 
 class Peer:
-    """A connection to another member, logged in with the keyfile's *secret*. A name is looked up each time: addresses change."""
+    """A connection to another member, logged in with one of the *keys* of the keyfile. A name is looked up each time: addresses change."""
 
-    def __init__(self, host: str, secret: str) -> None:
+    def __init__(self, host: str, keys: Sequence[str]) -> None:
         self.host = host
-        self._secret = secret
+        self._keys = tuple(keys)
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
         self._turn = asyncio.Lock()
 
@@ -129,8 +129,7 @@ class Peer:
         if self._streams is None:
             name, _, port = self.host.rpartition(":")
             self._streams = await asyncio.open_connection(name, int(port))
-            if self._secret:
-                await self._log_in()
+            await self._enter()
         return await self._exchange(body)
 
     async def _exchange(self, body: Document) -> Document:
@@ -140,12 +139,19 @@ class Peer:
         await writer.drain()
         return (await read(reader)).body
 
-    async def _log_in(self) -> None:
+    async def _enter(self) -> None:
+        """By whichever key is taken: two members have to have one in common."""
+        for key in self._keys:
+            if await self._log_in(key):
+                return
+        if self._keys:
+            raise ConnectionError(f"{self.host} does not take the keyfile")
+
+    async def _log_in(self, key: str) -> bool:
         prover: Callable[[bytes], bytes]
-        first, prover = scram.proving(scram.SYSTEM, self._secret)
+        first, prover = scram.proving(scram.SYSTEM, key)
         said = await self._exchange({"saslStart": 1, "mechanism": scram.MECHANISM, "payload": first, "$db": "local"})
         while said.get("ok") and not said["done"]:
             payload = prover(said["payload"])
             said = await self._exchange({"saslContinue": 1, "conversationId": said["conversationId"], "payload": payload, "$db": "local"})
-        if not said.get("ok"):
-            raise ConnectionError(f"{self.host} does not take the keyfile: {said['errmsg']}")
+        return bool(said.get("ok"))

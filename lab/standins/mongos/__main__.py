@@ -54,12 +54,12 @@ async def begin(cluster: Cluster) -> None:
 def main() -> int:
     try:
         said, bind = settings.told("mongos", sys.argv[1:], _KNOWN)
-        secret = settings.key(Path(said["security.keyFile"]))
+        (secret,) = settings.keys(Path(said["security.keyFile"]))
         config = ReplicaSet.at(said["sharding.configDB"], secret)
-    except (settings.SettingsError, Refusal, KeyError) as error:
+    except (settings.SettingsError, Refusal, KeyError, ValueError) as error:
         print(f"this stand-in needs keyFile and configDB: {error}", file=sys.stderr)  # noqa: T201
         return 1
-    asyncio.run(run(Router(Cluster(config, secret), secret, scram.stored(secret)), bind, int(said.get("net.port", 27017))))
+    asyncio.run(run(Router(Cluster(config, secret), secret, scram.of_keys([secret])), bind, int(said.get("net.port", 27017))))
     return 0
 
 

@@ -80,7 +80,7 @@ class ReplicaSet:
 
     async def _ask(self, host: str, body: Document, within: float) -> Document:
         free = self._free.setdefault(host, [])
-        peer = free.pop() if free else Peer(host, self._secret)
+        peer = free.pop() if free else Peer(host, [self._secret])
         try:
             return await peer.ask(body, within)
         finally:

@@ -25,15 +25,15 @@ class Router:
 
     cluster: Cluster
     secret: str
-    own: Stored
+    own: tuple[Stored, ...]
     identity: ObjectId = field(default_factory=ObjectId)
 
-    async def known(self, database: str, name: str) -> Stored | None:
+    async def known(self, database: str, name: str) -> tuple[Stored, ...]:
         if (database, name) == ("local", scram.SYSTEM):
             return self.own
         asked = {"usersInfo": {"user": name, "db": database}, "showCredentials": True}
         users = (await self.cluster.config.ask(asked))["users"]
-        return users[0]["credentials"][scram.MECHANISM] if users else None
+        return (users[0]["credentials"][scram.MECHANISM],) if users else ()
 
 
 async def hello(connection: Connection[Router], body: Document) -> Document:
@@ -111,7 +111,7 @@ def _only_admin(body: Document) -> None:
 HANDLERS: dict[str, Handler[Router]] = {
     **sessions.LOG_IN,
     **dict.fromkeys(sessions.GREETINGS, hello),
-    **dict.fromkeys(("createUser", "usersInfo"), on_config),
+    **dict.fromkeys(("createUser", "updateUser", "usersInfo"), on_config),
     **dict.fromkeys(_WRITES, write),
     **dict.fromkeys(_READS, read),
     "listDatabases": list_databases,

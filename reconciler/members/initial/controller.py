@@ -121,11 +121,11 @@ class Initialiser:
         mine, found, cases = by_service(members), dict[str, Outcome | None](), list[_Case]()
         for service in desired.services:
             rotation = self._rotation(service, desired)
-            if rotation is None or service.stopped or service.paused:
+            if rotation is None or rotation.before is None or service.stopped or service.paused:
                 continue
             found[service.name] = None
             sets = _sets(mine.get(service.name, ()), live)
-            if sets and _outdated(mine[service.name], live):
+            if sets and _is_turned(service, sets) and _outdated(mine[service.name], live):
                 situation = job.situation(service, rotation.before.look, sets, _containers(mine[service.name], live))
                 cases.append(_Case(service, rotation.before, situation, sets[0]))
         try:
@@ -200,6 +200,9 @@ class Initialiser:
             if away:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
                 continue
+            if not _is_turned(service, sets):
+                outcomes[service.name] = Waiting("its StatefulSet has the secrets that are declared: only then it is initialised")
+                continue
             whose = _uids(mine, live) if wanted.of_pods else [one.name for one in mine]
             case = _Case(service, wanted, job.situation(service, wanted.look, sets, whose), sets[0])
             if self.settled.get(service.name) == case.situation:
@@ -233,6 +236,11 @@ class Initialiser:
 
 def _sets(members: Iterable[Member], live: Live) -> list[Set]:
     return [found for key in sorted({(one.namespace, one.set_name) for one in members}) if (found := live.sets.get(key))]
+
+
+def _is_turned(service: Service, sets: Iterable[Set]) -> bool:
+    """Whether the Pods of *sets* are made with the secrets of the declared generation: before that none has given way."""
+    return all(one.rotation == service.rotation for one in sets)
 
 
 def _leaving(members: Iterable[Member], sets: Iterable[Set]) -> tuple[str, ...]:
