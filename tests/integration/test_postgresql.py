@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,12 @@ def asked(ledger: Ledger) -> list[str]:
     return [one["metadata"]["annotations"]["reconciler/does"] for one in told["items"]]
 
 
+def secrets(ledger: Ledger) -> list[str]:
+    """The names of its generated secrets."""
+    told = json.loads(ledger.work.kubectl("get", "secrets", "-l", "reconciler/service=ledger", "-o", "json"))
+    return sorted(one["metadata"]["name"] for one in told["items"])
+
+
 def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledged(ledger: Ledger) -> None:
     """A client writes through the members' names from the first apply to the last; `apply` itself waits until all is well again."""
     ledger.reconcile(*APPLY)
@@ -58,16 +65,17 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
             assert eventually(lambda: leader(ledger) not in {"", killed})
         ledger.delete(killed)  # in the lab a Pod on a node that comes back lacks what its init containers wrote
         ledger.reconcile(*APPLY)
-        ledger.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 2')}  restartedAt: again\n")
+        ledger.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 2')}  rotation: 1\n")  # with the former password the client goes on
         assert "stops ledger-2, drained first" in ledger.reconcile(*APPLY)
         assert "have another member lead" in asked(ledger)  # who led handed over before it was restarted
+        assert secrets(ledger) == ["ledger-auth-1"]
         ledger.declare(
-            f"{SERVICE}  restartedAt: again\n  restoreFrom: {{retained: true}}\n"
+            f"{SERVICE}  rotation: 1\n  restoreFrom: {{retained: true}}\n"
         )  # what member 2 left behind, older than the others by now
         ledger.reconcile(*APPLY)
     finally:
         acknowledged = writing.stop()
-    kept, told = ledger.numbers(), {number for number, _ in acknowledged}
+    kept, told = replace(ledger, secret="ledger-auth-1").numbers(), {number for number, _ in acknowledged}
     assert len(told) > 100
     assert told - kept == set()
     longest = max(after[1] - before[1] for before, after in itertools.pairwise(acknowledged))
