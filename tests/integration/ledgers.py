@@ -35,7 +35,10 @@ spec:
 
 @dataclass(frozen=True)
 class Ledger:
-    """The service *name* of an environment of its own; *client* is the program that writes and reads, with the *password* of that key."""
+    """The service *name* of an environment of its own; *client* is the program that writes and reads, with the *password* of that key.
+
+    *secret* is where that lies, if not in the first generation.
+    """
 
     work: Workshop
     environment: str
@@ -43,6 +46,7 @@ class Ledger:
     client: Path
     password: str
     members: int = 3
+    secret: str = ""
 
     @property
     def hosts(self) -> list[str]:
@@ -60,7 +64,7 @@ class Ledger:
 
     def start(self, does: str) -> subprocess.Popen[str]:
         """A client of the members by their names, in the lab's network."""
-        secret = json.loads(self.work.kubectl("get", "secret", f"{self.name}-auth", "-o", "json"))["data"][self.password]
+        secret = json.loads(self.work.kubectl("get", "secret", self.secret or f"{self.name}-auth", "-o", "json"))["data"][self.password]
         command = namespace.entering(self.work.running.pid, (sys.executable, str(self.client), does, ",".join(self.hosts)), directory="/")
         own = {**os.environ, "PASSWORD": base64.b64decode(secret).decode()}
         return subprocess.Popen(command, env=own, stdout=subprocess.PIPE, text=True, start_new_session=True)

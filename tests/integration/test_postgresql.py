@@ -46,6 +46,12 @@ def asked(ledger: Ledger) -> list[str]:
     return [one["metadata"]["annotations"]["reconciler/does"] for one in told["items"]]
 
 
+def secrets(ledger: Ledger) -> list[str]:
+    """The names of its generated secrets."""
+    told = json.loads(ledger.work.kubectl("get", "secrets", "-l", "reconciler/service=ledger", "-o", "json"))
+    return sorted(one["metadata"]["name"] for one in told["items"])
+
+
 def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledged(ledger: Ledger) -> None:
     """A client writes through the members' names from the first apply to the last; `apply` itself waits until all is well again."""
     ledger.reconcile(*APPLY)
@@ -59,18 +65,23 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
             assert eventually(lambda: leader(ledger) not in {"", killed})
         ledger.delete(killed)  # in the lab a Pod on a node that comes back lacks what its init containers wrote
         ledger.reconcile(*APPLY)
-        ledger.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 2')}  restartedAt: again\n")
+        ledger.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 2')}  rotation: 1\n")  # with the former password the client goes on
         assert "stops ledger-2, drained first" in ledger.reconcile(*APPLY)
         assert "have another member lead" in asked(ledger)  # who led handed over before it was restarted
+        assert secrets(ledger) == ["ledger-auth-1"]
         ledger.declare(
-            f"{SERVICE}  restartedAt: again\n  restoreFrom: {{retained: true}}\n"
+            f"{SERVICE}  rotation: 1\n  restoreFrom: {{retained: true}}\n"
         )  # what member 2 left behind, older than the others by now
         ledger.reconcile(*APPLY)
     finally:
         acknowledged = writing.stop()
-    kept, told = ledger.numbers(), {number for number, _ in acknowledged}
-    copy = copied(ledger, f"{SERVICE}  restartedAt: again\n")
-    ledger.declare(f"{SERVICE}  restartedAt: again\n---\n{copy}")
+    kept, told = replace(ledger, secret="ledger-auth-1").numbers(), {number for number, _ in acknowledged}
+    turned = f"{SERVICE}  rotation: 1
+"
+    copy = copied(ledger, turned).replace("  rotation: 1
+", "")  # whose members come to each other as others than those of the data
+    ledger.declare(f"{turned}---
+{copy}")
     ledger.reconcile(*APPLY)
     assert told - replace(ledger, name=COPY).numbers() == set()
     assert len(told) > 100
