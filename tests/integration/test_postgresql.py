@@ -76,12 +76,9 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
     finally:
         acknowledged = writing.stop()
     kept, told = replace(ledger, secret="ledger-auth-1").numbers(), {number for number, _ in acknowledged}
-    turned = f"{SERVICE}  rotation: 1
-"
-    copy = copied(ledger, turned).replace("  rotation: 1
-", "")  # whose members come to each other as others than those of the data
-    ledger.declare(f"{turned}---
-{copy}")
+    turned = f"{SERVICE}  rotation: 1\n"
+    copy = copied(ledger, turned).replace("  rotation: 1\n", "")  # whose members come to each other as others than those of the data
+    ledger.declare(f"{turned}---\n{copy}")
     ledger.reconcile(*APPLY)
     assert told - replace(ledger, name=COPY).numbers() == set()
     assert len(told) > 100
