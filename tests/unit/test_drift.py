@@ -58,7 +58,7 @@ def test_a_field_that_left_the_last_apply_is_drift_though_the_commit_is_another(
     applied = world.history.recorded[-1]["commit"][:7]
     assert drifting(plan) == {str(SET): [f"spec.replicas is 7 live, 2 declared (since the apply of {applied})"]}
     (change,) = (one for one in plan.changes if one.id == SET)
-    assert {field.path[-1]: field.drift for field in change.fields} == {"replicas": True, "image": False}
+    assert {field.path[-1]: field.drift for field in change.fields} == {"reconciler/version": False, "replicas": True, "image": False}
 
 
 def test_what_only_the_commit_asks_for_is_no_drift(world: MemoryWorld) -> None:
@@ -148,7 +148,7 @@ def test_an_ignored_field_shows_no_change_and_goes_to_the_engine_as_it_is_live(w
     ignoring = service(version='"8.2"', ignore="[{path: 'StatefulSet/kv:spec.replicas', reason: the autoscaler owns it}]")
     scale(world, 7)
     prepared = world.plan(desired(ignoring))
-    assert [field.path[-1] for change in prepared.plan.acting for field in change.fields] == ["image"]
+    assert [field.path[-1] for change in prepared.plan.acting for field in change.fields] == ["reconciler/version", "image"]
     footer = "Ignored: 1 field, 1 differs (the autoscaler owns it): kubernetes/lab/kv/StatefulSet/default/kv spec.replicas\n"
     assert footer in text.render(prepared.plan)
     (told,) = document.render(prepared.plan, KINDS)["ignored"]

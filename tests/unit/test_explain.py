@@ -83,7 +83,7 @@ def test_whose_a_field_is_and_who_else_writes_it(world: MemoryWorld) -> None:
 
 def test_what_the_plan_would_do_and_why(world: MemoryWorld) -> None:
     found = told(world, SET, service(version='"8.2"'))
-    assert found["plan"] == ["will be updated in-place (declared fields differ)  # restarts kv-1, kv-0"]
+    assert found["plan"] == ["will be updated in-place (declared fields differ)  # restarts kv-1, kv-0; upgrades from 8.0 to 8.2"]
 
 
 def test_a_record_that_follows_its_pod_is_the_members(world: MemoryWorld) -> None:
