@@ -27,8 +27,12 @@ REST = 8008
 DATA = VOLUME / "pgdata"
 OWNER = VOLUME / "service"
 _SUPERUSER = "postgres"
-_READING = ("pg_read_binary_file(text)", "pg_read_binary_file(text, bigint, bigint, boolean)")  # what whoever rewinds may do
-_READING += ("pg_ls_dir(text, boolean, boolean)", "pg_stat_file(text, boolean)")
+_READING = (  # what whoever rewinds may do
+    "pg_read_binary_file(text)",
+    "pg_read_binary_file(text, bigint, bigint, boolean)",
+    "pg_ls_dir(text, boolean, boolean)",
+    "pg_stat_file(text, boolean)",
+)
 _ASKED = "/position"  # Patroni has nothing there
 _SECONDS, _PAUSE = 3, 1.0
 _ALONE = {  # whatever the data's own configuration says: nobody else is waited for, and a password is in no log
