@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
-from reconciler.diff import former, impact, judge, left, lost, quorum, strangers, upgrade
+from reconciler.diff import former, generation, impact, judge, left, lost, quorum, strangers, upgrade
 from reconciler.diff.context import Scene
 from reconciler.diff.verdict import say
 from reconciler.fields import compare, livefields
@@ -135,7 +135,7 @@ def _telling(change: Change, resource: Resource, live: Observation, scene: Scene
         case "update":
             if why := quorum.lost(resource, change.fields, live, scene) or upgrade.refused(resource, change.fields, live, scene):
                 return replace(change, action="refuse", reason=why)
-            if why := upgrade.waits(resource, change.fields, live, scene):
+            if why := upgrade.waits(resource, change.fields, live, scene) or generation.waits(change.fields, live):
                 return replace(change, action="hold", reason=why)
             conduct = scene.context.conduct(resource.stack)
             return replace(change, impact=impact.of_change(resource.id, resource.fields, live, change.fields, conduct))

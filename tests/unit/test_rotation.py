@@ -10,12 +10,13 @@ import pytest
 
 from reconciler.members.initial.controller import Initialiser
 from reconciler.members.live import Container, Live, Set
+from reconciler.model.change import Change
 from reconciler.model.desired import Desired
 from reconciler.model.initialise import LOOK
 from reconciler.model.origin import Revision
 from reconciler.model.outcome import Done, Waiting
 from reconciler.render import text
-from reconciler.resources import rotation
+from reconciler.resources import kubernetes, rotation
 from stacks import redis
 from tests.memory_world import MemoryWorld, desired, loaded
 from tests.unit.test_initialise import CLOSED, DESIRED, LIVE, MEMBERS, PODS, SERVICE, World, initialiser
@@ -220,6 +221,27 @@ def test_a_service_may_begin_with_any_generation() -> None:
 def test_what_cannot_be_rotated_is_refused_with_its_place(document: str, where: str) -> None:
     faults = [str(fault) for fault in loaded(document).faults]
     assert any(where in one and "services.yaml:7:" in one for one in faults), faults
+
+
+def test_the_next_generation_waits_until_all_members_have_the_last_one() -> None:
+    """Members of three do not all understand each other. Before the first there is none, so whoever is behind is so for another reason."""
+    town = MemoryWorld()
+    sets = kubernetes.KINDS["StatefulSet"]
+
+    def would(number: int, **status: int) -> Change:
+        (found,) = town.cluster.list(sets)
+        town.cluster.put(sets, {**found, "status": {**found["status"], "observedGeneration": 99, **status}})
+        return next(one for one in town.plan(desired(kv(number))).plan.changes if "StatefulSet/" in one.id.name)
+
+    assert town.converge(kv(0)).ok
+    assert would(1, updatedReplicas=0).action == "update"
+    assert town.converge(kv(1)).ok
+    change = would(2, updatedReplicas=0)
+    assert (change.action, change.reason) == (
+        "hold",
+        "rotation 1 -> 2 has to wait: 3 members are still to restart with the secrets of 1",
+    )
+    assert would(2, updatedReplicas=3).action == "update"
 
 
 def test_names_tell_generations_apart() -> None:
