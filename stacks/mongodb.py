@@ -177,7 +177,7 @@ def initialise(service: Service, environment: Environment) -> Initialisation:
     exchanged = bool(service.rotation and not _options(service).password)
     wanted = _Wanted(service.name, members, mongo.role(service), service.version, exchanged)
     look = Script(LOOK, mongosh.look(wanted.hosts, workload.SECRETS_PATH, users=wanted.has_users), _PATIENCE)
-    return Initialisation(look, lambda said: _next(wanted, said), closed=True)
+    return Initialisation(look, lambda said: _next(wanted, said), closed=True, meanwhile=lambda said: _admits(wanted, said))
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,18 +222,37 @@ def _voting(votes: int) -> dict[str, int]:
 
 def _next(wanted: _Wanted, said: Said) -> Next:
     """What is to be done of what `mongosh.look` has found out: of each member its state, and who gets in of strangers and of the admin."""
-    found = [(name, *one.split()) for (name, _), one in zip(wanted.members, said["members"], strict=True)]
+    found = _found(wanted, said)
     states = {name: state for name, state, *_ in found}
-    for name, state, *stranger in found:
-        if lacking := {"silent": "answers", "foreign": "takes the keyfile"}.get(state):
-            return f"{name} {lacking}"
-        if stranger[0] == "in":
-            return f"{name} refuses strangers"
+    if lacking := _closed(found):
+        return lacking
     if set(states.values()) == {"new"}:
         return wanted.founded()
     if "PRIMARY" not in states.values():
         return "the set has a primary"
     return _user(wanted, said, found) or _membership(wanted, said, states) or _access(wanted, found) or _features(wanted, said)
+
+
+def _admits(wanted: _Wanted, said: Said) -> Next:
+    """A set that grows takes its new members in whatever version the others run; users and features are for later."""
+    found = _found(wanted, said)
+    states = {name: state for name, state, *_ in found}
+    if lacking := _closed(found):
+        return lacking
+    return _membership(wanted, said, states) if "PRIMARY" in states.values() else "the set has a primary"
+
+
+def _found(wanted: _Wanted, said: Said) -> list[tuple[str, ...]]:
+    return [(name, *one.split()) for (name, _), one in zip(wanted.members, said["members"], strict=True)]
+
+
+def _closed(found: list[tuple[str, ...]]) -> str:
+    for name, state, *stranger in found:
+        if lacking := {"silent": "answers", "foreign": "takes the keyfile"}.get(state):
+            return f"{name} {lacking}"
+        if stranger[0] == "in":
+            return f"{name} refuses strangers"
+    return ""
 
 
 def _user(wanted: _Wanted, said: Said, found: list[tuple[str, ...]]) -> Next:

@@ -185,7 +185,8 @@ def initialise(service: Service, environment: Environment) -> Initialisation | N
         lacking = cluster.next(said["cluster"]) if cluster else None
         return lacking or (_next(said["access"], list(names)) if login else None)
 
-    return Initialisation(Script(LOOK, text), decide, of_pods=bool(shards), closed=bool(login))
+    meanwhile = (lambda said: cluster.next(said["cluster"])) if cluster else None
+    return Initialisation(Script(LOOK, text), decide, of_pods=bool(shards), closed=bool(login), meanwhile=meanwhile)
 
 
 def _names(service: Service, environment: Environment) -> dict[str, str]:

@@ -8,6 +8,7 @@ from reconciler.diff.context import Scene
 from reconciler.model.change import FieldChange
 from reconciler.model.observation import Observation
 from reconciler.model.resource import Resource
+from reconciler.model.service import Service
 from reconciler.model.upgrades import is_later
 from reconciler.model.value import Value
 from reconciler.resources import marks
@@ -23,9 +24,19 @@ def refused(resource: Resource, fields: Iterable[FieldChange], live: Observation
     before, after = versions
     way = scene.context.conduct(resource.stack).upgrades
     why = way.why_not(before, after)
-    if not why and way.goes_on(before, after) and not _replicas(live):
-        why = f"its members are stopped, and go this way while they run; start them with {before} first"
+    if not why and way.goes_on(before, after):
+        why = _astray(service, before, _replicas(live))
     return f"{service.locate('spec.version')}: version {before} -> {after}: {why}" if why else ""
+
+
+def _astray(service: Service, before: str, replicas: Value) -> str:
+    """Why members that go one step at a time cannot now, though their server could; "" where they can."""
+    if not replicas:
+        return f"its members are stopped, and go this way while they run; start them with {before} first"
+    if replicas != service.replicas and not service.stopped:
+        why = f"a member that is new would copy what another version has written, and replicas go from {replicas} to {service.replicas}"
+        return f"{why}; change them in a commit of their own, before this one or after it"
+    return ""
 
 
 def waits(resource: Resource, fields: Iterable[FieldChange], live: Observation, scene: Scene) -> str:

@@ -33,13 +33,15 @@ class Initialisation:
 
     *next* gives the step to take, or what is still lacking though nothing can be done about it ("kv-1 has loaded its data"), or None:
     the application itself says that it is initialised. With *of_pods* it is asked anew also when a member's Pod is another. *closed*: it
-    never says so while a member lets in who has no password.
+    never says so while a member lets in who has no password. *meanwhile* is what there is to do of that while others still run what was
+    declared before, and wait to restart until new members work: to let those in.
     """
 
     look: Script
     next: Callable[[Said], Next]
     of_pods: bool = False
     closed: bool = False
+    meanwhile: Callable[[Said], Next] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,7 +68,10 @@ def server(tmp_path: Path) -> Iterator[Server]:
     install = ["mariadb-install-db", "--no-defaults", data, as_root, "--skip-test-db", "--auth-root-authentication-method=normal"]
     subprocess.run(install, check=True, capture_output=True)
     users = subprocess.run(
-        ["bash", "-c", f"set -- :; . {tmp_path}/config/galera.sh\nusers"], check=True, capture_output=True, env={"PATH": os.environ["PATH"]}
+        ["bash", "-c", f"set -- :; . {tmp_path}/config/galera.sh\nnobody; users"],
+        check=True,
+        capture_output=True,
+        env={"PATH": os.environ["PATH"]},
     ).stdout
     subprocess.run(["mariadbd", "--no-defaults", data, as_root, "--bootstrap"], input=users, check=True, capture_output=True)
     with socket.create_server(("127.0.0.1", 0)) as free:

@@ -21,7 +21,7 @@ metadata: {{name: kv}}
 spec:
   type: {type}
   version: "{version}"
-  replicas: 3
+  replicas: {replicas}
   stopped: {stopped}
   volumes: {{data: {{size: 10Gi}}}}
 """
@@ -99,11 +99,12 @@ class Town(MemoryWorld):
     """A world with one service, whose StatefulSet can be at odds with its Pods."""
 
     def goes(self, type_: str, version: str, *, stopped: bool = False) -> None:
-        report = self.converge(SERVICE.format(type=type_, version=version, stopped=str(stopped).lower()))
+        report = self.converge(SERVICE.format(type=type_, version=version, stopped=str(stopped).lower(), replicas=3))
         assert report.ok, report.outcomes
 
-    def would(self, type_: str, version: str, *, stopped: bool = False) -> Change:
-        plan = self.plan(desired(SERVICE.format(type=type_, version=version, stopped=str(stopped).lower()))).plan
+    def would(self, type_: str, version: str, *, stopped: bool = False, replicas: int = 3) -> Change:
+        text = SERVICE.format(type=type_, version=version, stopped=str(stopped).lower(), replicas=replicas)
+        plan = self.plan(desired(text)).plan
         return next(one for one in plan.changes if "StatefulSet/" in one.id.name)
 
     def stands(self, **status: Any) -> None:
@@ -163,6 +164,15 @@ def test_a_stopped_service_takes_no_step_that_it_could_skip_so() -> None:
     assert change.action == "refuse"
     assert "start them with 10.11 first" in change.reason
     assert town.would("mariadb", "10.11").action == "update"
+
+
+def test_nobody_joins_while_members_go_from_one_version_to_the_next() -> None:
+    town = Town()
+    town.goes("mariadb", "10.11")
+    change = town.would("mariadb", "11.4", replicas=5)
+    assert change.action == "refuse"
+    assert "replicas go from 3 to 5; change them in a commit of their own" in change.reason
+    assert town.would("mariadb", "10.11", replicas=5).action == "update"
 
 
 def test_a_stopped_service_that_may_skip_versions_takes_another() -> None:

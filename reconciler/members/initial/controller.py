@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from reconciler import errors
 from reconciler.kinds import ServiceType
@@ -11,16 +12,18 @@ from reconciler.members.act import refusal
 from reconciler.members.initial import job, jobs, lead
 from reconciler.members.initial.decide import Verdict, decide
 from reconciler.members.initial.job import Place, Turn
-from reconciler.members.live import Live, Set
+from reconciler.members.live import Live, Pod, Set
 from reconciler.members.member import Member, by_service
 from reconciler.members.readiness import outdated
 from reconciler.members.rollout import NOBODY, Leaders
 from reconciler.model.desired import Desired
-from reconciler.model.initialise import Initialisation, Rotation, Script
+from reconciler.model.initialise import Initialisation, Next, Rotation, Said, Script
 from reconciler.model.outcome import Done, Outcome, Waiting, paused
 from reconciler.model.service import Service
 from reconciler.ports import Clock, Cluster, Secrets
 from reconciler.resources import marks, moved
+
+_RESTARTS_WITHIN = 10.0  # seconds: whoever is no longer on the way back up may be waiting to be let in
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,13 +200,16 @@ class Initialiser:
                 has = "has" if len(leaving) == 1 else "have"
                 outcomes[service.name] = Waiting(f"{', '.join(leaving)} {has} gone: only then it is initialised")
                 continue
-            if away:
+            grows = wanted.meanwhile and away and _grows(mine, live, self.clock.now())
+            if away and not grows:
                 outcomes[service.name] = Waiting(f"{', '.join(away)} {'runs' if len(away) == 1 else 'run'}: only then it is initialised")
                 continue
             if not _is_turned(service, sets):
                 outcomes[service.name] = Waiting("its StatefulSet has the secrets that are declared: only then it is initialised")
                 continue
-            whose = _uids(mine, live) if wanted.of_pods else [one.name for one in mine]
+            whose = _uids(mine, live) if wanted.of_pods or grows else [one.name for one in mine]
+            if grows:
+                wanted, whose = _meanwhile(wanted), [*whose, "meanwhile"]
             case = _Case(service, wanted, job.situation(service, wanted.look, sets, whose), sets[0])
             if self.settled.get(service.name) == case.situation:
                 outcomes[service.name] = Done()
@@ -232,6 +238,27 @@ class Initialiser:
         for name in rotation.former if rotation else ():
             if name in known:
                 self.secrets.remove(service.namespace, name)
+
+
+def _grows(members: Iterable[Member], live: Live, now: float) -> bool:
+    """Whether a rollout may wait for somebody to be let in: all run, and one who runs what is declared does not work for a while."""
+    every = [(member, live.running(member.name)) for member in members]
+    if not all(len(pods) == 1 and pods[0].phase == "Running" and not pods[0].terminating for _, pods in every):
+        return False
+    return any(not pod.ready and _age(pod, now) > _RESTARTS_WITHIN and _runs(member, live) for member, (pod,) in every)
+
+
+def _age(pod: Pod, now: float) -> float:
+    return now - datetime.fromisoformat(pod.created).timestamp() if pod.created else float("inf")
+
+
+def _meanwhile(wanted: Initialisation) -> Initialisation:
+    """What there is to do before all run what is declared; that is never all of it."""
+
+    def following(said: Said) -> Next:
+        return (wanted.meanwhile and wanted.meanwhile(said)) or "who is new works, and the others have restarted"
+
+    return replace(wanted, next=following)
 
 
 def _sets(members: Iterable[Member], live: Live) -> list[Set]:
