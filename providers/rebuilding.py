@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler import errors
-from reconciler.diff.lost import BROKEN
+from reconciler.diff.losses import BROKEN
 from reconciler.model.address import ResourceId
 from reconciler.model.change import Change
 from reconciler.model.outcome import Done, Failed

@@ -1,9 +1,9 @@
 """Desired and observed → changes. Pure: no clock, no I/O, no logging. What is unread is held, what is ambiguous refused.
 
 `declared` says what becomes of what git declares, `undeclared` of what is live or recorded and declared no more, `judge` what differing
-fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold, `lost` what becomes of dead
-volumes, `protect` what must not go, `quorum` how many who vote may, `paused` whom nothing is done about, `upgrade` to
-which version who is live may go, `generation` when secrets may give way again.
+fields amount to, `impact` what a change does to those who run, `behind` what waits for something on hold, `losses` which volumes are
+dead and `lost` what becomes of them, `protect` what must not go, `quorum` how many who vote may, `paused` whom nothing is done about,
+`upgrade` to which version who is live may go, `generation` when secrets may give way again.
 """
 
 from __future__ import annotations

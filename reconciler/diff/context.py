@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from reconciler.diff.lost import Losses
+from reconciler.diff.losses import Losses, Refills
 from reconciler.kinds import Kind
 from reconciler.model.address import ResourceId
 from reconciler.model.desired import Desired
@@ -19,7 +19,6 @@ from reconciler.resources import moved
 
 Known = Mapping[str, frozenset[ResourceId]]  # what the engine's state holds, by stack
 Order = Callable[[tuple[str, ...]], tuple[str, ...]]
-Refills = Callable[[frozenset[str]], str]  # why members that have lost their data are not given it back by the others; "" where they are
 _NOTHING: frozenset[ResourceId] = frozenset()
 
 
@@ -111,7 +110,7 @@ class Scene:
     @cached_property
     def losses(self) -> Losses:
         """The volumes whose data is gone."""
-        return Losses(self)
+        return Losses(self.desired, self.observed, self.context.refills)
 
     def has_volumes(self, service: str) -> bool:
         """Whether any volume of *service* is live, in use or kept."""
