@@ -98,9 +98,13 @@ def copied(ledger: Ledger, text: str) -> str:
     """A document: `copy`, which begins with the snapshots that are taken now of the service that *text* declares."""
     ledger.declare(f"{text}  snapshots: {{every: 24h, keep: 2}}\n")
     ledger.reconcile(*APPLY)
-    (found,) = json.loads(ledger.reconcile("snapshots", "--format", "json"))
-    assert found["state"] == "complete", found
-    source = f'  restoreFrom: {{service: {ledger.name}, snapshotTime: "{found["taken"]}"}}\n'
+
+    def taken() -> Any:
+        (found,) = json.loads(ledger.reconcile("snapshots", "--format", "json"))
+        return found
+
+    assert eventually(lambda: taken()["state"] == "complete"), taken()
+    source = f'  restoreFrom: {{service: {ledger.name}, snapshotTime: "{taken()["taken"]}"}}\n'
     return f"{text.replace(f'name: {ledger.name}', f'name: {COPY}')}{source}"
 
 
