@@ -11,7 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from lab.layout import Layout
 from tests.e2e.workshop import Workshop
 
 WITHIN = 60.0
-COPY = "copy"  # a service that begins with snapshots of another
 APPLY = ("apply", "--auto-approve", "--timeout", "300s")
 _ENVIRONMENT = """\
 apiVersion: reconciler/v1
@@ -47,6 +46,11 @@ class Ledger:
     password: str
     members: int = 3
     secret: str = ""
+
+    @property
+    def copy(self) -> Ledger:
+        """A service that begins with its snapshots, under a name that no other test's has."""
+        return replace(self, name=_copy_of(self.name), secret="")
 
     @property
     def hosts(self) -> list[str]:
@@ -94,8 +98,12 @@ class Ledger:
                 control.node_up(lab, node)
 
 
+def _copy_of(name: str) -> str:
+    return f"copy-of-{name}"
+
+
 def copied(ledger: Ledger, text: str) -> str:
-    """A document: `copy`, which begins with the snapshots that are taken now of the service that *text* declares."""
+    """A document: the copy of *ledger*, which begins with snapshots that are taken now of the service that *text* declares."""
     ledger.declare(f"{text}  snapshots: {{every: 24h, keep: 2}}\n")
     ledger.reconcile(*APPLY)
 
@@ -105,7 +113,7 @@ def copied(ledger: Ledger, text: str) -> str:
 
     assert eventually(lambda: taken()["state"] == "complete"), taken()
     source = f'  restoreFrom: {{service: {ledger.name}, snapshotTime: "{taken()["taken"]}"}}\n'
-    return f"{text.replace(f'name: {ledger.name}', f'name: {COPY}')}{source}"
+    return f"{text.replace(f'name: {ledger.name}', f'name: {ledger.copy.name}')}{source}"
 
 
 class Writing:
@@ -138,7 +146,7 @@ def opened(lab: Layout, folder: Path, environment: str, name: str) -> Iterator[W
     try:
         yield work
     finally:
-        work.kubectl("delete", "statefulset", name, COPY, "--ignore-not-found")
+        work.kubectl("delete", "statefulset", name, _copy_of(name), "--ignore-not-found")
 
 
 def eventually(what: Callable[[], bool]) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lab.layout import Layout
-from tests.integration.ledgers import APPLY, COPY, WITHIN, Ledger, Writing, copied, opened
+from tests.integration.ledgers import APPLY, WITHIN, Ledger, Writing, copied, opened
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
@@ -60,7 +60,7 @@ def test_a_cluster_begins_once_and_keeps_what_it_acknowledged_though_all_its_nod
     assert longest < WITHIN, f"nothing was acknowledged for {longest:.0f} s"
     rows.declare(f"{SERVICE.replace('replicas: 3', 'replicas: 1')}---\n{copied(rows, SERVICE)}")
     assert "# stops rows-2, rows-1" in rows.reconcile(*APPLY)
-    copy = replace(rows, name=COPY)
+    copy = rows.copy
     assert copy.ask("cluster") == [f"{''.join(before)} 3 Primary"] * 3  # one history up to the snapshot, each its own from there
     assert copy.ask("strangers") == []
     assert told - copy.numbers() == set()

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lab.layout import Layout
-from tests.integration.ledgers import APPLY, COPY, WITHIN, Ledger, Writing, copied, eventually, opened
+from tests.integration.ledgers import APPLY, WITHIN, Ledger, Writing, copied, eventually, opened
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -80,7 +80,7 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
     copy = copied(ledger, turned).replace("  rotation: 1\n", "")  # whose members come to each other as others than those of the data
     ledger.declare(f"{turned}---\n{copy}")
     ledger.reconcile(*APPLY)
-    assert told - replace(ledger, name=COPY).numbers() == set()
+    assert told - ledger.copy.numbers() == set()
     assert len(told) > 100
     assert told - kept == set()
     longest = max(after[1] - before[1] for before, after in itertools.pairwise(acknowledged))
