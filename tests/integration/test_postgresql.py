@@ -40,6 +40,12 @@ def leader(ledger: Ledger) -> str:
     return str(told["metadata"]["annotations"].get("leader", ""))
 
 
+def heirs(ledger: Ledger) -> str:
+    """Who has everything that was acknowledged, and only so takes over, as Patroni says a moment after they stream."""
+    told = json.loads(ledger.work.kubectl("get", "configmap", "ledger.patroni-sync", "-o", "json"))
+    return str(told["metadata"]["annotations"].get("sync_standby") or "")
+
+
 def asked(ledger: Ledger) -> list[str]:
     """What was asked of the leader, and done, before its restart."""
     told = json.loads(ledger.work.kubectl("get", "jobs", "-l", "reconciler/service=ledger,reconciler/leader", "-o", "json"))
@@ -58,9 +64,11 @@ def test_postgresql_fails_over_and_scales_and_loses_nothing_that_was_acknowledge
     assert ledger.reconcile("plan", "--detailed-exitcode").startswith("No changes.")
     writing = Writing(ledger)
     try:
+        assert eventually(lambda: heirs(ledger) != "")
         ledger.delete(former := leader(ledger))
         assert eventually(lambda: leader(ledger) not in {"", former})
         ledger.reconcile(*APPLY)
+        assert eventually(lambda: heirs(ledger) != "")
         with ledger.dead([killed := leader(ledger)]):
             assert eventually(lambda: leader(ledger) not in {"", killed})
         ledger.delete(killed)  # in the lab a Pod on a node that comes back lacks what its init containers wrote
