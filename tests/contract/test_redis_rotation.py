@@ -114,9 +114,11 @@ class Town:
         return whole
 
     def _all_up(self) -> bool:
-        told = [self.cli(name, password, "info", "replication") for name in self.names for password in PASSWORDS.values()]
-        up = [one for one in told if "master_link_status:up" in one]
-        return len(set(up)) >= len(self.names) - (3 if self.names == RING else 1)
+        up = [name for name in self.names if self._is_up(name)]
+        return len(up) >= len(self.names) - (3 if self.names == RING else 1)
+
+    def _is_up(self, name: str) -> bool:
+        return any("master_link_status:up" in self.cli(name, password, "info", "replication") for password in PASSWORDS.values())
 
     def _mount(self, folder: Path, generation: int) -> None:
         folder.mkdir(parents=True, exist_ok=True)
