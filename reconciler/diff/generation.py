@@ -4,18 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from reconciler.diff import marked
 from reconciler.model.change import FieldChange
 from reconciler.model.observation import Observation
 from reconciler.resources import marks
 
-_ROTATION = ("metadata", "annotations", marks.ROTATION)
-
 
 def waits(fields: Iterable[FieldChange], live: Observation) -> str:
     """Why the next secrets have to wait: members of three generations do not all understand each other; "" where none would be."""
-    change, behind = next((one for one in fields if one.path == _ROTATION), None), live.attributes.get("behind")
-    if change is None or not isinstance(change.before, str) or not behind:
+    generations, behind = marked.turned(fields, marks.ROTATION), live.attributes.get("behind")
+    if generations is None or not behind:
         return ""
-    return (
-        f"rotation {change.before} -> {change.after} has to wait: {behind} members are still to restart with the secrets of {change.before}"
-    )
+    before, after = generations
+    return f"rotation {before} -> {after} has to wait: {behind} members are still to restart with the secrets of {before}"

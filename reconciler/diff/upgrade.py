@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from reconciler.diff import marked
 from reconciler.diff.context import Scene
 from reconciler.model.change import FieldChange
 from reconciler.model.observation import Observation
@@ -13,12 +14,10 @@ from reconciler.model.upgrades import is_later
 from reconciler.model.value import Value
 from reconciler.resources import marks
 
-_VERSION = ("metadata", "annotations", marks.VERSION)
-
 
 def refused(resource: Resource, fields: Iterable[FieldChange], live: Observation, scene: Scene) -> str:
     """Why the members of *resource* must not become the version that is declared, with its place and what to do; "" where they may."""
-    service, versions = scene.service(resource.stack), _versions(fields)
+    service, versions = scene.service(resource.stack), marked.turned(fields, marks.VERSION)
     if service is None or versions is None:
         return ""
     before, after = versions
@@ -41,7 +40,7 @@ def _astray(service: Service, before: str, replicas: Value) -> str:
 
 def waits(resource: Resource, fields: Iterable[FieldChange], live: Observation, scene: Scene) -> str:
     """Why the next step of an upgrade has to wait: while members are of the version before the last they would skip that; "" else."""
-    versions, behind = _versions(fields), live.attributes.get("behind")
+    versions, behind = marked.turned(fields, marks.VERSION), live.attributes.get("behind")
     if versions is None or not behind or not scene.context.conduct(resource.stack).upgrades.goes_on(*versions):
         return ""
     before, after = versions
@@ -50,7 +49,7 @@ def waits(resource: Resource, fields: Iterable[FieldChange], live: Observation, 
 
 def told(fields: Iterable[FieldChange]) -> str:
     """That members become another version, in words for the end of a headline."""
-    versions = _versions(fields)
+    versions = marked.turned(fields, marks.VERSION)
     if versions is None:
         return ""
     before, after = versions
@@ -60,11 +59,3 @@ def told(fields: Iterable[FieldChange]) -> str:
 def _replicas(live: Observation) -> Value:
     spec = live.fields.get("spec")
     return spec.get("replicas") if isinstance(spec, Mapping) else None
-
-
-def _versions(fields: Iterable[FieldChange]) -> tuple[str, str] | None:
-    """From which version to which, where both are known."""
-    change = next((one for one in fields if one.path == _VERSION), None)
-    if change is None or not isinstance(change.before, str) or not isinstance(change.after, str):
-        return None
-    return change.before, change.after

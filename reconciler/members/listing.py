@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime
 
 from reconciler.members.conditions import seconds
 from reconciler.members.controller import Standing
@@ -51,7 +50,7 @@ def _row(member: Member, standing: Standing, now: float) -> Row:
         phase=_phase(member, pod.phase if pod else "", terminating=bool(pod and pod.terminating)),
         ready=isinstance(outcome, Done) and not member.stopped,
         reason=spell(outcome),
-        age=now - datetime.fromisoformat(pod.created).timestamp() if pod and pod.created else None,
+        age=pod.age(now) if pod else None,
         conditions=tuple((one, seconds(one, now) if one.since else None) for one in standing.conditions.get(member.name, ())),
     )
 

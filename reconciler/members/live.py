@@ -58,6 +58,10 @@ class Pod:
     def finished(self) -> bool:
         return self.phase in {"Succeeded", "Failed"}
 
+    def age(self, now: float) -> float | None:
+        """Seconds since it was made, *now* being in seconds since the epoch; None where nobody said when that was."""
+        return now - datetime.fromisoformat(self.created).timestamp() if self.created else None
+
 
 @dataclass(frozen=True, slots=True)
 class Node:

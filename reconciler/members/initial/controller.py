@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from reconciler import errors
 from reconciler.kinds import ServiceType
@@ -245,11 +244,12 @@ def _grows(members: Iterable[Member], live: Live, now: float) -> bool:
     every = [(member, live.running(member.name)) for member in members]
     if not all(len(pods) == 1 and pods[0].phase == "Running" and not pods[0].terminating for _, pods in every):
         return False
-    return any(not pod.ready and _age(pod, now) > _RESTARTS_WITHIN and _runs(member, live) for member, (pod,) in every)
+    return any(_is_stuck(pod, now) and _runs(member, live) for member, (pod,) in every)
 
 
-def _age(pod: Pod, now: float) -> float:
-    return now - datetime.fromisoformat(pod.created).timestamp() if pod.created else float("inf")
+def _is_stuck(pod: Pod, now: float) -> bool:
+    age = pod.age(now)
+    return not pod.ready and (age is None or age > _RESTARTS_WITHIN)
 
 
 def _meanwhile(wanted: Initialisation) -> Initialisation:
